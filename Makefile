@@ -1,0 +1,38 @@
+# Each target sets up what it needs: a virtual environment in .venv, installed once.
+PYTHON ?= python3
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: discover test test-fast check benchmark clean
+
+discover: .venv/.library  ## the main job, from nothing to a first result
+	.venv/bin/discovery list
+	.venv/bin/discovery landscape dpo simpo orpo --out runs/landscape
+
+test: .venv/.development  ## every test, slow ones too
+	.venv/bin/python -m pytest -m "slow or not slow" -n auto
+
+test-fast: .venv/.development  ## what to run while working
+	.venv/bin/python -m pytest -n auto
+
+check: .venv/.development  ## format, lint, types, direction of dependency
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+benchmark: .venv/.library  ## figures as ratios within one run
+	.venv/bin/python -m benchmarks.objectives
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.library: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e .
+	@touch $@
+
+.venv/.development: .venv/.library
+	$(PIP) -e ".[dev,llm]"
+	@touch $@

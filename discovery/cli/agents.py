@@ -1,0 +1,156 @@
+"""`discovery agents`: train, list and watch the reference agents."""
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from envs.agents import Provenance
+    from envs.ppo import Line, Settings
+
+app = typer.Typer(
+    help="Reference agents: policies of known skill, whose behaviour is compared.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Option(help="The task: hopper, ant or three_legged_ant.")],
+    target_return: Annotated[
+        list[float], typer.Option(help="A level of skill, as mean return; repeat for several.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write to; the same command continues what is there.")
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(help="Environment steps at most.", show_default="by task")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="brax physics backend.")] = "spring",
+    start_from: Annotated[
+        str | None, typer.Option(help="A shipped agent to start from, such as ant/expert.")
+    ] = None,
+    episodes: Annotated[
+        int, typer.Option(help="Episodes that measure each agent in the end.")
+    ] = 128,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train until every level of skill was passed, and keep the agent nearest to each."""
+    from envs.agents import training
+
+    request = training.Request(
+        task=task,
+        targets=tuple(sorted(target_return)),
+        folder=out,
+        settings=_settings(task, steps),
+        seed=seed,
+        backend=backend,
+        start_from=start_from,
+        episodes=episodes,
+    )
+    with _progress(request.settings.steps) as report:
+        outcome = training.train(request, report)
+    _print({str(out / f"{task}-{t:g}"): p for t, p in outcome.agents.items()}, as_json)
+    if outcome.missed:
+        missed = ", ".join(f"{target:g}" for target in outcome.missed)
+        raise RuntimeError(
+            f"not reached: {missed} (best {outcome.best:,.0f}); the nearest agents were kept, "
+            "try more --steps or another --seed in another folder"
+        )
+
+
+@app.command()
+def show(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A folder of agents.", show_default="those that ship")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the agents that ship with the package, or those in a folder."""
+    from envs import agents
+    from mpo.errors import RequestError
+
+    if folder is not None and not folder.is_dir():
+        raise RequestError(f"{folder} is no folder: give one that holds agents, or none")
+    _print(agents.listing(folder), as_json)
+
+
+@app.command()
+def view(
+    name: Annotated[str, typer.Argument(help="A shipped agent (hopper/900), or another's path.")],
+    out: Annotated[Path, typer.Option(help="What to write: x.html (interactive), x.gif, x.png.")],
+    task: Annotated[
+        str | None, typer.Option(help="Where to act.", show_default="where it was trained")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps to show.")] = 300,
+    frames: Annotated[int, typer.Option(help="Pictures in a .png strip.")] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,
+) -> None:
+    """Let an agent act, and write what it does as a page, an animation or a strip of pictures."""
+    from envs import agents, view
+
+    agent = agents.read(Path(name)) if Path(name + ".json").exists() else agents.load(name)
+    about = agent.provenance
+    view.write(out, task or about.task, about.backend, agent.params, steps, frames, seed)
+    typer.echo(f"{out}: {name}, {about.measured} in {about.task}")
+
+
+def _settings(task: str, steps: int | None) -> "Settings":
+    import dataclasses
+
+    from envs.ppo import PRESETS
+    from mpo.errors import unknown
+
+    if task not in PRESETS:
+        raise unknown("task of reference agents", task, PRESETS)
+    return PRESETS[task] if steps is None else dataclasses.replace(PRESETS[task], steps=steps)
+
+
+def _print(listing: "dict[str, Provenance]", as_json: bool) -> None:
+    import dataclasses
+
+    if as_json:
+        rows = {name: dataclasses.asdict(about) for name, about in listing.items()}
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    width = max(map(len, ["agent", *listing]))
+    typer.echo(f"{'agent':{width}}  {'task':16}  {'level':>6}  {'return':>14}  episodes  steps")
+    for name, about in listing.items():
+        elsewhere = "".join(f"  ({m} in {task})" for task, m in about.elsewhere.items())
+        typer.echo(
+            f"{name:{width}}  {about.task:16}  {about.target:6g}  {about.measured!s:>14}  "
+            f"{about.measured.episodes:8d}  {about.steps / 1e6:4.1f}M{elsewhere}"
+        )
+
+
+@contextmanager
+def _progress(total: int) -> "Iterator[Callable[[Line], None]]":
+    """Show a bar on a terminal, and a line a chunk elsewhere; both on stderr."""
+    if not sys.stderr.isatty():
+        yield lambda line: print(_words(line, total), file=sys.stderr, flush=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        row = bar.add_task("compiling", total=total)
+        yield lambda line: bar.update(row, completed=line["steps"], description=_words(line, total))
+
+
+def _words(line: "Line", total: int) -> str:
+    return (
+        f"{line['steps'] / 1e6:.1f}M of {total / 1e6:.1f}M steps: return {line['return']:,.0f} "
+        f"± {line['standard_error']:,.0f}, {line['steps_per_second']:,} steps/s"
+    )

@@ -1,0 +1,179 @@
+"""`discovery data`: make, import and look at preference datasets."""
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from envs.data import Dataset
+
+app = typer.Typer(
+    help="Preference datasets: comparisons with a known fault, or your own.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def make(
+    out: Annotated[Path, typer.Option(help="File to write, such as d.npz.")],
+    task: str = typer.Option("hopper", help="The task: see `discovery list`."),
+    kind: str = typer.Option("base", help="What is wrong with it: see `discovery list`."),
+    rows: int | None = typer.Option(None, help="Comparisons [as many as in the paper]."),
+    expert: str = typer.Option("expert", help="The expert: expert, hopper/1800, or a path."),
+    reference: str | None = typer.Option(None, help="The reference agent [by task and kind]."),
+    flip: float | None = typer.Option(None, help="Share of rankings that are reversed [by kind]."),
+    judge: str | None = typer.Option(
+        None, help="The judge's temperature: perfect, low, medium or high [by kind]."
+    ),
+    temperature: float | None = typer.Option(
+        None, help="The judge's temperature, in units of return, in place of --judge."
+    ),
+    responses: int = typer.Option(2, help="Responses that each comparison ranks."),
+    horizon: int | None = typer.Option(None, help="Steps or tokens in a response [by task]."),
+    seed: int = typer.Option(0, help="Seed of all that is random."),
+    as_json: bool = typer.Option(False, "--json", help="Print what was made as JSON."),
+) -> None:
+    """Let agents act, and a judge rank them; the same request gives the same file."""
+    from envs import data
+
+    settings: dict[str, Any] = {} if horizon is None else {"horizon": horizon}
+    with _progress() as report:
+        dataset = data.make(
+            task,
+            kind,
+            out=out,
+            report=report,
+            rows=rows,
+            responses=responses,
+            expert=expert,
+            reference=reference,
+            judge=judge,
+            temperature=temperature,
+            flip=flip,
+            seed=seed,
+            **settings,
+        )
+    _print(out, dataset, as_json)
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="An npz with arrays inputs, outputs, rank, …")],
+    out: Annotated[Path, typer.Option(help="File to write, such as d.npz.")],
+    task: str | None = typer.Option(None, help="The task it is of, if it is one of these."),
+    vocabulary: int | None = typer.Option(None, help="Number of tokens, for token sequences."),
+    as_json: bool = typer.Option(False, "--json", help="Print what was made as JSON."),
+) -> None:
+    """Check your own arrays, and write them as a dataset (arrays: see envs.data.from_arrays)."""
+    from envs import data
+
+    dataset = data.from_npz(source, task=task, vocabulary=vocabulary)
+    dataset.save(out)
+    _print(out, dataset, as_json)
+
+
+@app.command()
+def show(
+    file: Annotated[Path, typer.Argument(help="A dataset.")],
+    figure: Annotated[
+        Path | None, typer.Option(help="Picture to write: .png, .pdf or .svg.")
+    ] = None,
+    as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
+) -> None:
+    """Show counts, returns of winners and losers, and how often the labels are right."""
+    from envs import data
+    from envs.data.picture import picture
+
+    dataset = data.load(file)
+    if figure is not None:
+        picture(dataset, figure)
+    _print(file, dataset, as_json)
+
+
+def _print(path: Path, dataset: "Dataset", as_json: bool) -> None:
+    import dataclasses
+
+    from envs import data
+
+    found = data.statistics(dataset)
+    if as_json:
+        values = {"file": str(path), **dataclasses.asdict(found), "about": dataset.about.as_json()}
+        typer.echo(json.dumps(values, indent=2))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    for name, value in _lines(path, dataset):
+        console.print(f"{name:12} {value}", markup=False)
+    if found.meetings:
+        console.print(_meetings(found.meetings))
+
+
+def _lines(path: Path, dataset: "Dataset") -> "Iterator[tuple[str, str]]":
+    from envs import data
+
+    found, about = data.statistics(dataset), dataset.about
+    yield "file", f"{path}, {path.stat().st_size / 1e6:,.1f} MB"
+    yield "task", about.task or "not one of this package"
+    yield "rows", f"{found.rows:,} comparisons of {found.responses} responses"
+    yield "steps", f"{found.steps:,} at most, {found.mean_length:,.1f} on average"
+    for name, returns in (("winners", found.winners), ("losers", found.losers)):
+        if returns is not None:
+            yield (
+                name,
+                f"return {returns.mean:,.4g} ± {returns.std:,.3g} "
+                f"({returns.least:,.4g} to {returns.most:,.4g})",
+            )
+    if found.right is not None:
+        expected = found.expected_right
+        yield (
+            "labels",
+            f"{found.right:.1%} right"
+            + ("" if expected is None else f" ({expected:.1%} expected of the judge)"),
+        )
+    if about.recipe is not None:
+        recipe, eta = about.recipe, about.recipe.judge.temperature
+        yield "kind", f"{recipe.kind}: {recipe.expert.name} and {recipe.reference.name}"
+        words = "perfect" if eta is None else f"temperature {eta:.4g}"
+        yield "judge", f"{words}, {recipe.judge.flip:.1%} of the rankings flipped"
+        yield "recipe", f"{recipe.digest[:16]}, seed {recipe.seed}"
+
+
+def _meetings(meetings: Any) -> Any:
+    from rich.table import Table
+
+    table = Table("ranked better", "ranked worse", box=None, padding=(0, 2, 0, 0))
+    table.add_column("pairs", justify="right")
+    table.add_column("right", justify="right")
+    for one in meetings:
+        right = "" if one.right is None else f"{one.right:.1%}"
+        table.add_row(one.better, one.worse, f"{one.pairs:,}", right)
+    return table
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[int, int], None]]":
+    """Show a bar on a terminal's stderr, and nothing elsewhere."""
+    from rich import progress
+    from rich.console import Console
+
+    columns: tuple[Any, ...] = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with progress.Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        row = bar.add_task("compiling", total=None)
+
+        def report(done: int, rows: int) -> None:
+            bar.update(row, completed=done, total=rows, description="rows" if done else "compiling")
+
+        yield report

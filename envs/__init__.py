@@ -1,0 +1,13 @@
+"""The tasks: where responses start, how agents respond, and what responses are worth.
+
+    task = envs.task("hopper")                 # or "ant", "token_bandit", …: envs.tasks()
+    start = task.start(key)
+    response = task.respond(task.agent("expert"), start, key)
+
+Importing `envs` imports no simulator; a task's own code comes with the first request for it.
+"""
+
+from envs.registry import task, tasks
+from envs.task import Response, Task
+
+__all__ = ["Response", "Task", "task", "tasks"]

@@ -1,0 +1,78 @@
+"""An agent on disk: `NAME.npz` holds its parameters, `NAME.json` its provenance and a checksum."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from envs import registry, treefile
+from envs.agents.agent import SCHEMA, Agent, Measurement, Provenance
+
+
+class DamagedAgent(Exception):
+    """The files of an agent cannot be used: what is wrong with which one."""
+
+
+def write(agent: Agent, path: Path) -> None:
+    """Write `path`.npz and `path`.json, each replaced whole."""
+    content = treefile.pack(agent.params)
+    about = {
+        "schema": SCHEMA,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **dataclasses.asdict(agent.provenance),
+    }
+    treefile.replace(_with(path, ".npz"), content)
+    treefile.replace(_with(path, ".json"), (json.dumps(about, indent=2) + "\n").encode())
+
+
+def read(path: Path) -> Agent:
+    """Read an agent back; nothing in a file is executed, and everything in it is checked."""
+    provenance, checksum = _about(_with(path, ".json"))
+    arrays = _with(path, ".npz")
+    try:
+        content = arrays.read_bytes()
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise DamagedAgent(f"{arrays} is damaged: its checksum is not that of its json file")
+        params = treefile.unpack(content, _fresh(provenance.task))
+    except FileNotFoundError as error:
+        raise DamagedAgent(f"{arrays} is missing") from error
+    except treefile.Misfit as error:
+        raise DamagedAgent(f"{arrays} is no policy of {provenance.task}: {error}") from error
+    if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params)):
+        raise DamagedAgent(f"{arrays} has numbers that are not finite")
+    return Agent(params, provenance)
+
+
+def read_provenance(path: Path) -> Provenance:
+    """Read only `path`.json."""
+    return _about(_with(path, ".json"))[0]
+
+
+def _about(path: Path) -> tuple[Provenance, str]:
+    try:
+        about = json.loads(path.read_text())
+        if about["schema"] > SCHEMA:
+            raise DamagedAgent(
+                f"{path} has schema {about['schema']}, this version reads {SCHEMA}: update it"
+            )
+        del about["schema"]
+        checksum = about.pop("sha256")
+        about["measured"] = Measurement(**about["measured"])
+        about["elsewhere"] = {k: Measurement(**v) for k, v in about["elsewhere"].items()}
+        return Provenance(**about), checksum
+    except FileNotFoundError as error:
+        raise DamagedAgent(f"{path} is missing") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DamagedAgent(f"{path} is damaged: {error!r}") from error
+
+
+def _fresh(task: str) -> Any:
+    return jax.eval_shape(registry.task(task).policy.init, jax.random.key(0))
+
+
+def _with(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

@@ -1,0 +1,154 @@
+"""Reference agents from one training: for every level of skill asked for, the nearest snapshot."""
+
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from envs import ppo, registry, treefile
+from envs.agents import catalogue, files
+from envs.agents.agent import Agent, Measurement, Provenance, measure
+from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
+from envs.task import Task
+from mpo.errors import RequestError, unknown
+
+LOOK = 64
+"""Episodes by which the training is judged after each chunk."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which agents are wanted, and how they are to be trained.
+
+    Attributes:
+      task: name of the task.
+      targets: mean returns; for each the nearest snapshot is kept.
+      folder: where everything is written; the same request continues what is in it.
+      seed: of the training.
+      settings: of PPO.
+      backend: of the physics.
+      start_from: name of a shipped agent to start from, in place of a fresh one.
+      episodes: by which the agents that are kept are measured in the end.
+    """
+
+    task: str
+    targets: tuple[float, ...]
+    folder: Path
+    settings: Settings
+    seed: int = 0
+    backend: str = "spring"
+    start_from: str | None = None
+    episodes: int = 128
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        if self.task not in PRESETS:
+            raise unknown("task of reference agents", self.task, PRESETS)
+        if not self.targets:
+            raise RequestError("no level was asked for: give at least one --target-return")
+        if self.episodes < 2:
+            raise RequestError(f"episodes is {self.episodes}: a standard error needs at least 2")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training gave: the provenance of each agent kept, and the levels never passed."""
+
+    agents: Mapping[float, Provenance]
+    missed: tuple[float, ...]
+    best: float
+
+
+def train(request: Request, report: Callable[[Line], None] = lambda _: None) -> Outcome:
+    """Train until every target was passed, or the steps are used up."""
+    task = registry.task(request.task, backend=request.backend)
+    start = catalogue.load(request.start_from).params if request.start_from else None
+    _claim(request)
+    ladder = _Ladder(request, task)
+    key = jax.random.key(request.seed)
+    learner = PPO(task, request.settings)  # type: ignore[arg-type]  # a physics task, by PRESETS
+    ppo.train(learner, key, request.folder, policy=start, visit=ladder.visit, report=report)
+    best = max(line["return"] for line in ppo.read_log(request.folder))
+    missed = tuple(target for target in request.targets if best < target)
+    return Outcome({t: ladder.finish(t) for t in request.targets}, missed, best)
+
+
+@dataclass(frozen=True)
+class _Ladder:
+    """Keeps, for each target, the snapshot whose return is nearest."""
+
+    request: Request
+    task: Task
+
+    def visit(self, state: TrainState) -> Mapping[str, Any]:
+        key = jax.random.fold_in(jax.random.key(self.request.seed), state.iteration)
+        seen = measure(self.task, state.policy, key, LOOK)
+        for target in self.request.targets:
+            if abs(seen.mean - target) < self._gap(target):
+                steps = int(state.iteration) * self.request.settings.batch
+                agent = Agent(state.policy, _provenance(self.request, target, steps, seen))
+                files.write(agent, self._path(target))
+        before = [line["return"] for line in ppo.read_log(self.request.folder)]
+        best = max([*before, seen.mean])
+        return {
+            "return": seen.mean,
+            "standard_error": seen.standard_error,
+            "enough": best >= max(self.request.targets),
+        }
+
+    def finish(self, target: float) -> Provenance:
+        """Measure the agent kept for a target anew: the look that chose it flatters it."""
+        agent = files.read(self._path(target))
+        key = jax.random.fold_in(jax.random.key(self.request.seed), 2**31 - 1)
+        measured = measure(self.task, agent.params, key, self.request.episodes)
+        provenance = dataclasses.replace(agent.provenance, measured=measured)
+        files.write(Agent(agent.params, provenance), self._path(target))
+        return provenance
+
+    def _gap(self, target: float) -> float:
+        path = self._path(target)
+        if not path.with_name(path.name + ".json").exists():
+            return float("inf")
+        return abs(files.read_provenance(path).measured.mean - target)
+
+    def _path(self, target: float) -> Path:
+        return self.request.folder / catalogue.file_name(self.request.task, target)
+
+
+def _provenance(request: Request, target: float, steps: int, seen: Measurement) -> Provenance:
+    return Provenance(
+        task=request.task,
+        backend=request.backend,
+        target=target,
+        seed=request.seed,
+        steps=steps,
+        measured=seen,
+        settings={**dataclasses.asdict(request.settings), "start_from": request.start_from},
+        versions={
+            package: importlib.metadata.version(package)
+            for package in ("jax", "jaxlib", "brax", "mujoco", "optax", "numpy")
+        },
+    )
+
+
+def _claim(request: Request) -> None:
+    """Make the folder this request's own; refuse one that holds another training."""
+    wanted = json.loads(json.dumps({**dataclasses.asdict(request), "folder": None}))
+    path = request.folder / "config.json"
+    try:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            treefile.replace(path, (json.dumps(wanted, indent=2) + "\n").encode())
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise RequestError(f"cannot write to {request.folder}: {error.strerror}") from error
+    held = json.loads(path.read_text())
+    if odd := [name for name in wanted if held.get(name) != wanted[name]]:
+        raise RequestError(
+            f"{request.folder} holds a training with other {', '.join(odd)}: "
+            "repeat that request to continue it, or choose another folder"
+        )

@@ -1,0 +1,153 @@
+"""Token bandit: write tokens near a rewarded one that the reference policy rarely writes."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from envs.bandit import exact
+from envs.bandit.nearest import nearest
+from envs.bandit.reference import SQUASH, Vector, cauchy_bins, tilted
+from envs.task import Params, Response, Task
+from mpo.errors import RequestError, unknown
+from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy
+
+PEAKS: Mapping[str, float] = MappingProxyType({"off_support": 0.7, "aligned": 0.2})
+"""Where the reward peaks, as a share of the vocabulary: R1, rare in π_ref, or R2, near its mode."""
+
+ARCHITECTURES: Mapping[str, Callable[[int, int], TokenPolicy]] = MappingProxyType(
+    {"table": MarkovPolicy, "gpt": GPTPolicy}
+)
+
+LEVELS: Mapping[str, float] = MappingProxyType({"reference": 0.0, "medium": 0.5, "expert": 0.95})
+"""Reference agents: the share they gain of the distance from π_ref's return to the best, 1."""
+
+
+@dataclass(frozen=True)
+class TokenBandit(Task):
+    """The didactic bandit of Tajwar et al. 2024 (arXiv:2404.14367), appendix I.
+
+    The context is one token, a response `horizon` tokens, and its return
+    mean_t exp(−((y_t − c)/w)²) with w a tenth of the vocabulary and c at seven
+    tenths (R1) or two tenths (R2) of it: 70 or 20 ± 10 at the paper's size.
+    Agents start at π_ref, where tokens are independent draws of `cauchy_bins`.
+
+    Attributes:
+      reward: where the reward peaks: "off_support" (the paper's R1) or "aligned" (R2).
+      architecture: "table" (first-order, the cheap one) or "gpt" (GPT-nano, as in the paper).
+      squash: how Cauchy samples come into [-1, 1]: "clip" (the paper's text) or "tanh".
+      vocabulary: number of tokens.
+      horizon: tokens in a response.
+    """
+
+    reward: str = "off_support"
+    architecture: str = "table"
+    squash: str = "clip"
+    vocabulary: int = 100
+    horizon: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse unknown names and sizes out of range."""
+        for kind, name, known in (
+            ("reward of the token bandit", self.reward, PEAKS),
+            ("architecture of the token bandit", self.architecture, ARCHITECTURES),
+            ("squash of the token bandit", self.squash, SQUASH),
+        ):
+            if name not in known:
+                raise unknown(kind, name, known)
+        if self.vocabulary < 10:
+            raise RequestError(f"vocabulary is {self.vocabulary}: it must be at least 10")
+        if self.horizon < 1:
+            raise RequestError(f"horizon is {self.horizon}: it must be at least 1")
+
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        return "token_bandit"
+
+    @property
+    def policy(self) -> TokenPolicy:
+        """The architecture of this task's agents."""
+        return ARCHITECTURES[self.architecture](self.vocabulary, self.horizon)
+
+    @property
+    def token_reward(self) -> Vector:
+        """The reward of writing each token; a return is its mean over the positions."""
+        centre, width = PEAKS[self.reward] * self.vocabulary, 0.1 * self.vocabulary
+        return np.exp(-(((np.arange(self.vocabulary) - centre) / width) ** 2))
+
+    @property
+    def reference(self) -> Vector:
+        """π_ref(a) of each token."""
+        return cauchy_bins(self.vocabulary, self.squash)
+
+    def initial(self, key: PRNGKeyArray) -> Params:
+        """Return the agent brought to π_ref by KL minimisation; every key gives the same."""
+        return self.agent("reference")
+
+    def start(self, key: PRNGKeyArray) -> Int[Array, ""]:
+        """Draw a context token, uniformly."""
+        return jax.random.randint(key, (), 0, self.vocabulary, jnp.int32)
+
+    def respond(self, params: Params, start: Int[Array, ""], key: PRNGKeyArray) -> Response:
+        """Write a response to the context `start`; `reward` is each token's share of the return."""
+        tokens = self.policy.sample(params, key, start)
+        reward = jnp.asarray(self.token_reward / self.horizon)[tokens]
+        return Response(start, tokens, reward, jnp.ones(self.horizon, bool))
+
+    def score(self, params: Params, start: Int[Array, ""], key: PRNGKeyArray) -> Float[Array, ""]:
+        """Return only the true return of `respond(params, start, key)`."""
+        return self.respond(params, start, key).total
+
+    def agents(self) -> tuple[str, ...]:
+        """Return the names of the reference agents: "reference" (π_ref itself), and better ones."""
+        return tuple(LEVELS)
+
+    def agent(self, level: str) -> Params:
+        """Return the best agent at its distance from π_ref: π*(a) ∝ π_ref(a) e^{λ r(a)}.
+
+        `LEVELS` fixes the return, and so λ. The table attains it exactly; the GPT is
+        brought there by KL minimisation, once per process.
+        """
+        if level not in LEVELS:
+            raise unknown(f"agent of {self.name}", level, LEVELS)
+        return jax.tree.map(jnp.asarray, _agent(self, level, jnp.result_type(float)))
+
+    def expected_return(self, params: Params) -> Float[Array, ""]:
+        """Return the exact expected return of a table policy."""
+        reward = jnp.asarray(self.token_reward)
+        return exact.expected_return(self._table(params), self._contexts, reward, self.horizon)
+
+    def divergence(self, params: Params) -> Float[Array, ""]:
+        """Return the exact KL(π ‖ π_ref) of a table policy's responses, in nats."""
+        table = self._table(params)
+        row = jnp.log(jnp.asarray(self.reference, table.dtype))
+        other = jnp.tile(row, (self.vocabulary, 1))
+        return exact.divergence(table, other, self._contexts, self.horizon)
+
+    @property
+    def _contexts(self) -> Float[Array, " V"]:
+        return jnp.full(self.vocabulary, 1.0 / self.vocabulary)
+
+    def _table(self, params: Params) -> Array:
+        if self.architecture != "table":
+            raise RequestError(
+                "exact returns and divergences need architecture 'table': "
+                f"for {self.architecture!r} average over responses instead"
+            )
+        return params
+
+
+@functools.cache
+def _agent(task: TokenBandit, level: str, dtype: Any) -> Params:
+    start = float(task.reference @ task.token_reward)
+    target = start + LEVELS[level] * (float(task.token_reward.max()) - start)
+    probabilities = tilted(task.reference, task.token_reward, target)
+    with jax.ensure_compile_time_eval():
+        return jax.device_get(nearest(task.policy, jnp.asarray(probabilities, dtype)))

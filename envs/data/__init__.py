@@ -1,0 +1,42 @@
+"""Preference datasets: made from agents with a known fault, or your own; stored, mapped, viewed.
+
+    dataset = data.make("hopper", "noisy", flip=0.1)        # from the cache, if it was made before
+    dataset = data.load("mine.npz")                         # mapped, not copied
+    dataset = data.from_arrays(inputs, outputs, rank=rank)  # your own comparisons
+    view = dataset.view(steps=50)                           # on the device, for any population
+    batch = view.sample(key, 32)                            # inside jit
+
+The format is in `envs/data/archive.py` (the file) and `envs/data/dataset.py` (the arrays).
+"""
+
+from envs.data.archive import DatasetError
+from envs.data.cache import cache_folder, cached
+from envs.data.dataset import About, Dataset, load
+from envs.data.kinds import KINDS, Kind
+from envs.data.make import Plan, make, plan
+from envs.data.own import from_arrays, from_npz
+from envs.data.recipe import Author, Recipe
+from envs.data.statistics import Statistics, statistics
+from envs.data.view import Batch, View
+
+__all__ = [
+    "KINDS",
+    "About",
+    "Author",
+    "Batch",
+    "Dataset",
+    "DatasetError",
+    "Kind",
+    "Plan",
+    "Recipe",
+    "Statistics",
+    "View",
+    "cache_folder",
+    "cached",
+    "from_arrays",
+    "from_npz",
+    "load",
+    "make",
+    "plan",
+    "statistics",
+]

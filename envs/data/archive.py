@@ -1,0 +1,269 @@
+"""Arrays on disk: an uncompressed npz that is filled in place, and read without being copied.
+
+Why npz: every numpy opens it, and so does every tool that opens zip. As its
+members are stored, not compressed, each lies in the file as plain numbers, 64-byte
+aligned, and is mapped into memory where it lies. `metadata.json` beside the arrays
+says the schema, and shape, dtype and SHA-256 of each.
+
+A file comes into being under a temporary name in its own folder, at its full size,
+so that a disk too small is noticed before the work begins; it gets its name when it
+is whole and on the disk.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from mpo.errors import RequestError
+
+SCHEMA = 1
+"""Version of the files. A reader refuses any other."""
+
+METADATA = "metadata.json"
+_ALIGN = 64
+_BLOCK = bytes(2**20)
+_LOCAL_HEADER = 30  # bytes before name and extra field
+_CRC_AT = 14  # of them, where the CRC-32 is
+_ZIP64 = 20  # bytes that zip64 adds to the extra field
+_PADDING = 0xD935  # the extra field that zipalign uses
+_REFUSED = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG)
+
+
+class DatasetError(RequestError):
+    """A file that cannot be used as a dataset: which one, what is wrong, and what to do."""
+
+
+class Writer:
+    """Fills the arrays of a file that already has its size, each from the first row on."""
+
+    def __init__(self, file: IO[bytes], places: Mapping[str, int], layout: Mapping[str, Any]):
+        self._file = file
+        self._at = dict(places)
+        self._left = {name: spec.size * spec.dtype.itemsize for name, spec in layout.items()}
+        self._crc = {name: zlib.crc32(_npy_header(spec)) for name, spec in layout.items()}
+        self._sha = {name: hashlib.sha256() for name in layout}
+        self._layout = layout
+
+    def append(self, rows: Mapping[str, np.ndarray]) -> None:
+        """Write the next rows of every array."""
+        for name, spec in self._layout.items():
+            values = np.ascontiguousarray(rows[name])
+            if values.dtype != spec.dtype or values.shape[1:] != spec.shape[1:]:
+                raise ValueError(
+                    f"{name}: {values.dtype}{values.shape} into {spec.dtype}{spec.shape}"
+                )
+            content = values.reshape(-1).view(np.uint8).data
+            if len(content) > self._left[name]:
+                raise ValueError(f"{name}: more rows than the {spec.shape[0]} there is room for")
+            self._file.seek(self._at[name])
+            self._file.write(content)
+            self._at[name] += len(content)
+            self._left[name] -= len(content)
+            self._crc[name] = zlib.crc32(content, self._crc[name])
+            self._sha[name].update(content)
+
+    def seal(self, metadata: Mapping[str, Any]) -> None:
+        """Add checksums and metadata, and bring everything to the disk."""
+        if short := [name for name, left in self._left.items() if left]:
+            raise ValueError(f"rows are missing in {', '.join(short)}")
+        arrays = {
+            name: {
+                "shape": list(spec.shape),
+                "dtype": np.dtype(spec.dtype).str,
+                "sha256": self._sha[name].hexdigest(),
+            }
+            for name, spec in self._layout.items()
+        }
+        about = {"schema": SCHEMA, **metadata, "arrays": arrays}
+        with zipfile.ZipFile(self._file, "a") as archive:
+            for info in archive.infolist():
+                info.CRC = self._crc[info.filename.removesuffix(".npy")]
+            text = json.dumps(about, indent=1, ensure_ascii=False)
+            archive.writestr(zipfile.ZipInfo(METADATA), text + "\n")
+            entries = archive.infolist()[:-1]
+        for info in entries:
+            self._file.seek(info.header_offset + _CRC_AT)
+            self._file.write(struct.pack("<I", info.CRC))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def writing(path: Path, layout: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[Writer]:
+    """Give a `Writer` for the arrays of `layout`; the file appears when the block ends well.
+
+    Args:
+      path: name of the file to be; one that exists is replaced.
+      layout: arrays by name, as anything with `shape` and `dtype`, rows along the first axis.
+      metadata: plain JSON values.
+
+    Raises:
+      RequestError: the folder cannot be written to; nothing has been written.
+      OSError: the disk is full, or fails; nothing is left behind.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        if path.is_dir():
+            raise RequestError(f"cannot write {path}: it is a folder; give the name of a file")
+        with partial.open("x+b") as file:
+            writer = Writer(file, _reserve(file, layout), layout)
+            yield writer
+            writer.seal(metadata)
+        partial.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        if error.errno in _REFUSED and error.filename == str(partial):
+            raise RequestError(
+                f"cannot write {path}: {error.strerror}; choose a folder that can be written to"
+            ) from error
+        needed = sum(spec.size * spec.dtype.itemsize for spec in layout.values())
+        what = f"could not write {path} ({needed / 1e6:,.1f} MB): {error.strerror or error}"
+        raise OSError(error.errno, what) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Map the arrays of a file into memory, read-only, and return them with the metadata.
+
+    What the file says of itself must always agree with what is in it: members,
+    shapes, dtypes and sizes. With `verify` every number is read once, and its
+    checksum compared.
+
+    Raises:
+      DatasetError: there is no such file, or it is truncated, corrupt or of another kind.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            about = _metadata(archive, path)
+            arrays = {
+                info.filename.removesuffix(".npy"): _mapped(archive, info, file)
+                for info in archive.infolist()
+                if info.filename != METADATA
+            }
+    except DatasetError:
+        raise
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file") from error
+    except zipfile.BadZipFile as error:
+        raise DatasetError(
+            f"{path} is no dataset, or is truncated or corrupt: {error}; {_REMEDY}"
+        ) from error
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, EOFError, struct.error, RuntimeError) as error:
+        raise DatasetError(f"{path} is corrupt: {error}; {_REMEDY}") from error
+    _compare(path, arrays, about["arrays"], verify)
+    return arrays, about
+
+
+_REMEDY = "make it again, or copy it again from where it is whole"
+
+
+def _reserve(file: IO[bytes], layout: Mapping[str, Any]) -> dict[str, int]:
+    """Write a whole archive of zeros, and return where the numbers of each array begin."""
+    places = {}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, spec in layout.items():
+            header = _npy_header(spec)
+            info = zipfile.ZipInfo(f"{name}.npy")
+            before = file.tell() + _LOCAL_HEADER + len(info.filename) + 4 + _ZIP64 + len(header)
+            padding = -before % _ALIGN
+            info.extra = struct.pack("<HH", _PADDING, padding) + bytes(padding)
+            places[name] = before + padding
+            left = spec.size * spec.dtype.itemsize
+            info.file_size = len(header) + left
+            with archive.open(info, "w", force_zip64=True) as member:
+                member.write(header)
+                while left > 0:
+                    left -= member.write(_BLOCK[:left])
+    file.flush()
+    return places
+
+
+def _npy_header(spec: Any) -> bytes:
+    """Return what stands before the numbers in an npy file; a multiple of 64 bytes."""
+    shape, kind = tuple(map(int, spec.shape)), np.dtype(spec.dtype).str
+    text = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
+    padding = " " * (-(10 + len(text) + 1) % _ALIGN)
+    body = f"{text}{padding}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(body)) + body
+
+
+def _metadata(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    if METADATA not in archive.namelist():
+        raise DatasetError(
+            f"{path} has no {METADATA}: it is no dataset of this package; arrays of your own "
+            "become one by `discovery data import` or envs.data.from_arrays"
+        )
+    about = json.loads(archive.read(METADATA))
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA:
+        found = about.get("schema") if isinstance(about, dict) else None
+        raise DatasetError(
+            f"{path} has schema {found}, and this version reads {SCHEMA}: "
+            "read it with the version that made it, or make it again"
+        )
+    if not isinstance(about["arrays"], dict):
+        raise TypeError("its metadata lists no arrays")
+    return about
+
+
+def _mapped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) -> np.ndarray:
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{info.filename} is compressed")
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        if version != (1, 0):
+            raise ValueError(f"{info.filename} has npy version {version}")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+        header = member.tell()
+    if fortran or dtype.hasobject:
+        raise ValueError(f"{info.filename} is not plain numbers in C order")
+    count = int(np.prod(shape, dtype=object))
+    if header + count * dtype.itemsize != info.file_size:
+        raise ValueError(f"{info.filename} has not the size of {dtype}{list(shape)}")
+    file.seek(info.header_offset)
+    name, extra = struct.unpack("<HH", file.read(_LOCAL_HEADER)[-4:])
+    offset = info.header_offset + _LOCAL_HEADER + name + extra + header
+    if offset + count * dtype.itemsize > os.fstat(file.fileno()).st_size:
+        raise ValueError(f"{info.filename} ends outside the file")
+    return np.memmap(file, dtype, "r", offset, shape)
+
+
+def _compare(
+    path: Path, arrays: Mapping[str, np.ndarray], said: Mapping[str, Any], verify: bool
+) -> None:
+    if odd := sorted(arrays.keys() ^ said.keys()):
+        raise DatasetError(
+            f"{path} is corrupt: its arrays and its metadata do not agree on {', '.join(odd)}; "
+            f"{_REMEDY}"
+        )
+    for name, values in arrays.items():
+        found: dict[str, Any] = {"shape": list(values.shape), "dtype": values.dtype.str}
+        if verify:
+            found["sha256"] = hashlib.sha256(values.reshape(-1).view(np.uint8).data).hexdigest()
+        for what, value in found.items():
+            if not isinstance(said[name], dict) or said[name].get(what) != value:
+                raise DatasetError(
+                    f"{path} is corrupt: {name} has not the {what} its metadata says; {_REMEDY}"
+                )
+
+
+def _sync(folder: Path) -> None:
+    """Bring the folder's new entry to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

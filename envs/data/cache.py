@@ -1,0 +1,64 @@
+"""The cache: a dataset is made once for each recipe, also when several processes ask at once."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from envs.data.archive import DatasetError
+from envs.data.dataset import Dataset, load
+from envs.data.recipe import Recipe
+from mpo.errors import RequestError
+
+VARIABLE = "DISCOVERY_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return where datasets are kept: $DISCOVERY_CACHE, or the user's cache folder."""
+    if own := os.environ.get(VARIABLE):
+        return Path(own).expanduser() / "datasets"
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "preference-discovery" / "datasets"
+
+
+def cached(recipe: Recipe, make: Callable[[Path], object], folder: Path | None = None) -> Dataset:
+    """Return the dataset of `recipe`, made by `make(path)` unless it is in the cache already.
+
+    One process makes it while others that want the same wait. The lock is the
+    kernel's, so one that dies holds up nobody. A file that was damaged since is made anew.
+    """
+    folder = folder or cache_folder()
+    path = folder / f"{recipe.task}-{recipe.kind}-{recipe.rows}-{recipe.digest[:16]}.npz"
+    if (found := _usable(path, recipe)) is not None:
+        return found
+    with _locked(path.with_suffix(".lock")):
+        if (found := _usable(path, recipe)) is not None:
+            return found
+        make(path)
+    return load(path, verify=False)
+
+
+def _usable(path: Path, recipe: Recipe) -> Dataset | None:
+    try:
+        found = load(path)
+    except DatasetError:
+        return None
+    return found if found.about.recipe == recipe else None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise RequestError(
+            f"cannot write to the cache {path.parent}: {error.strerror}; set ${VARIABLE} to a "
+            "folder that can be written to"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

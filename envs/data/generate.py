@@ -1,0 +1,147 @@
+"""Generation: agents respond from shared starts, the judge ranks, rows stream out in chunks."""
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from envs.data.kinds import Cast, kind
+from envs.data.recipe import Recipe
+from envs.judge import Judge
+from envs.task import Params, Task
+
+CHUNK_BYTES = 2**28
+"""A chunk's steps stay below this; a few chunks, in flight and in conversion, stay below 2 GiB."""
+
+Rows = Mapping[str, np.ndarray]
+
+
+def cast(recipe: Recipe) -> Cast:
+    """Return who produces each response before ranking, [rows, K] (see `envs.data.kinds`)."""
+    key = jax.random.split(jax.random.key(recipe.seed))[0]
+    return kind(recipe.kind).cast(key, recipe.rows, recipe.responses)
+
+
+def layout(task: Task, recipe: Recipe, params: Params) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return shape and dtype of every array of the dataset, without running anything."""
+    agents = jax.eval_shape(_stacked, (params, params))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), recipe.rows))
+    who = jax.ShapeDtypeStruct((recipe.rows, recipe.responses), jnp.int32)
+    fields = jax.eval_shape(functools.partial(_respond, task), agents, who, keys)
+    return fields | {"agent": jax.ShapeDtypeStruct(who.shape, jnp.int8)}
+
+
+def chunk_size(fields: Mapping[str, jax.ShapeDtypeStruct]) -> int:
+    """Return how many rows to make at a time: what keeps the device busy and fits the memory."""
+    rows = fields["length"].shape[0]
+    row_bytes = sum(field.size // rows * field.dtype.itemsize for field in fields.values())
+    wanted = 256 if jax.default_backend() == "cpu" else 4096
+    return max(1, min(rows, wanted, CHUNK_BYTES // row_bytes))
+
+
+def chunks(
+    task: Task, recipe: Recipe, agents: Sequence[Params], size: int | None = None
+) -> Iterator[Rows]:
+    """Yield the dataset's arrays, `size` rows at a time, each row best first.
+
+    Every row has a key of its own, so rows do not depend on `size`. All chunks
+    have one shape and compile once: the last is filled up with repeats, which
+    are cut off. While one chunk is written, the next is being computed.
+
+    Args:
+      task: where the agents respond.
+      recipe: what to make.
+      agents: parameters of the expert and of the reference, in this order.
+      size: rows at a time; by default what `chunk_size` says.
+
+    Raises:
+      FloatingPointError: a response has a return that is no number.
+    """
+    size = size or chunk_size(layout(task, recipe, agents[0]))
+    root = jax.random.split(jax.random.key(recipe.seed))[1]
+    who = cast(recipe).astype(np.int32)
+    stacked = _stacked(agents)
+    pending: tuple[int, dict[str, Array]] | None = None
+    for first in range(0, recipe.rows, size):
+        rows = np.minimum(np.arange(first, first + size), recipe.rows - 1)
+        made = _make(task, recipe.judge, stacked, jnp.asarray(who[rows]), root, jnp.asarray(rows))
+        if pending:
+            yield _landed(*pending, recipe.rows)
+        pending = (first, made)
+    if pending:
+        yield _landed(*pending, recipe.rows)
+
+
+def _make(
+    task: Task,
+    judge: Judge,
+    agents: PyTree[Array],
+    who: Int[Array, "C K"],
+    root: PRNGKeyArray,
+    rows: Int[Array, " C"],
+) -> dict[str, Array]:
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, rows)
+    # Two compilations, so that another judge does not compile the simulator again.
+    return _ranked(judge, _responses(task, agents, who, keys), who, keys)
+
+
+def _respond(
+    task: Task, agents: PyTree[Array], who: Int[Array, "C K"], keys: Array
+) -> dict[str, Array]:
+    def row(who: Int[Array, " K"], key: PRNGKeyArray) -> dict[str, Array]:
+        start_key, _, *respond_keys = jax.random.split(key, 2 + who.size)
+        start = task.start(start_key)
+
+        def respond(author: Int[Array, ""], key: PRNGKeyArray) -> Any:
+            return task.respond(jax.tree.map(lambda leaf: leaf[author], agents), start, key)
+
+        response = jax.vmap(respond)(who, jnp.stack(respond_keys))
+        starts = {f"start.{i}": leaf for i, leaf in enumerate(jax.tree.leaves(start))}
+        return starts | {
+            "inputs": response.inputs,
+            "outputs": response.outputs,
+            "length": jnp.sum(response.mask, axis=-1, dtype=jnp.int32),
+            "reward": response.total,
+        }
+
+    return jax.vmap(row)(who, keys)
+
+
+_responses = jax.jit(_respond, static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _ranked(
+    judge: Judge, fields: dict[str, Array], who: Int[Array, "C K"], keys: Array
+) -> dict[str, Array]:
+    def rank(key: PRNGKeyArray, returns: Float[Array, " K"]) -> Int[Array, " K"]:
+        return judge.rank(jax.random.split(key, 2 + returns.size)[1], returns)
+
+    order = jax.vmap(rank)(keys, fields["reward"])
+
+    def best_first(values: Array) -> Array:
+        return jax.vmap(lambda row, order: row[order])(values, order)
+
+    ranked = {name: best_first(values) for name, values in fields.items() if "." not in name}
+    starts = {name: values for name, values in fields.items() if "." in name}
+    return starts | ranked | {"agent": best_first(who.astype(jnp.int8))}
+
+
+def _landed(first: int, made: dict[str, Array], rows: int) -> Rows:
+    landed = {name: np.asarray(values)[: rows - first] for name, values in made.items()}
+    wrong = ~np.isfinite(landed["reward"])
+    if wrong.any():
+        row, place = np.argwhere(wrong)[0]
+        raise FloatingPointError(
+            f"row {first + row}: the response of agent {landed['agent'][row, place]} has the "
+            f"return {landed['reward'][row, place]}; the task or the agent is unstable"
+        )
+    return landed
+
+
+def _stacked(agents: Sequence[Params]) -> PyTree[Array]:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *agents)

@@ -1,0 +1,204 @@
+"""From names to a dataset: the papers' settings of each task, agents by name, and the cache."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jax
+
+from envs import registry
+from envs.data import archive, generate
+from envs.data.cache import cached
+from envs.data.dataset import About, Dataset, load, versions
+from envs.data.kinds import kind as kind_named
+from envs.data.recipe import Author, Recipe, settings_of
+from envs.judge import Judge, temperature
+from envs.task import Params, Task
+from mpo.errors import RequestError
+
+Report = Callable[[int, int], None]
+"""Called with the rows done and the rows in all."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a dataset of a task is made of, if nothing else is said.
+
+    Attributes:
+      rows: how many comparisons.
+      reference: level of the reference agent; `None` for the least skilled.
+      close: level of the reference agent nearest to the expert; `None` for `reference`.
+      apart: two returns by which a judge's temperature levels are calibrated.
+    """
+
+    rows: int = 1280
+    reference: str | None = None
+    close: str | None = None
+    apart: tuple[float, float] | None = None
+
+
+DEFAULTS: Mapping[str, Defaults] = MappingProxyType(
+    {
+        # Mirror-preference paper, section 4: 5,120 and 1,280 rows; its judge is calibrated
+        # at the returns of Hopper's expert and of the agent closest to it.
+        "hopper": Defaults(5120, "900", "1800", apart=(2100.0, 1800.0)),
+        "three_legged_ant": Defaults(1280, "unadapted", apart=(2100.0, 1800.0)),
+        "ant": Defaults(1280, apart=(2100.0, 1800.0)),
+        # Likewise at what the expert and the agent closest to it earn.
+        "token_bandit": Defaults(5120, "reference", "medium", apart=(0.95, 0.52)),
+        "reach": Defaults(512, "novice", "medium", apart=(9.9, 8.7)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe with what its names stand for."""
+
+    recipe: Recipe
+    task: Task
+    agents: tuple[Params, Params]
+
+    def write(self, path: Path, report: Report = lambda done, rows: None) -> None:
+        """Make the dataset, chunk by chunk, into a file that appears when it is whole."""
+        recipe = self.recipe
+        about = About(
+            task=recipe.task,
+            agents=(recipe.expert.name, recipe.reference.name),
+            vocabulary=getattr(self.task.policy, "vocabulary", None),
+            recipe=recipe,
+            versions=versions() | {"device": jax.devices()[0].device_kind},
+        )
+        layout = generate.layout(self.task, recipe, self.agents[0])
+        with archive.writing(path, layout, about.as_json()) as writer:
+            done = 0
+            report(done, recipe.rows)
+            for rows in generate.chunks(self.task, recipe, self.agents):
+                writer.append(rows)
+                done += len(rows["length"])
+                report(done, recipe.rows)
+
+
+def plan(
+    task: str = "hopper",
+    kind: str = "base",
+    *,
+    rows: int | None = None,
+    responses: int = 2,
+    expert: str = "expert",
+    reference: str | None = None,
+    judge: str | None = None,
+    temperature: float | None = None,
+    flip: float | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> Plan:
+    """Check a request, and return what would be made. Nothing is simulated or written.
+
+    Args:
+      task: name of the task.
+      kind: name of the kind (`envs.data.KINDS`).
+      rows: comparisons; by default as many as in the paper.
+      responses: K, the responses that each comparison ranks.
+      expert: the agent in that role: a level of the task's agents, an agent of another
+        task ("ant/6000"), or the path of one you trained.
+      reference: the agent in that role.
+      judge: a temperature level: perfect, low, medium or high.
+      temperature: the judge's temperature itself, in units of return.
+      flip: share of the rankings that are reversed.
+      seed: of all that is random.
+      **settings: of the task, such as `horizon`.
+    """
+    if rows is not None and rows < 1:
+        raise RequestError(f"rows must be at least 1, not {rows}")
+    chosen = kind_named(kind)
+    made = registry.task(task, **settings)
+    defaults = DEFAULTS.get(task, Defaults())
+    least = defaults.reference or next(iter(made.agents()), "expert")
+    rival = reference or (chosen.close and defaults.close) or least
+    judged = Judge(
+        _temperature(task, judge, chosen.judge, temperature), chosen.flip if flip is None else flip
+    )
+    agents = (_agent(made, expert), _agent(made, rival))
+    recipe = Recipe(
+        task=task,
+        settings=settings_of(made),
+        kind=kind,
+        expert=Author.of(expert, agents[0]),
+        reference=Author.of(rival, agents[1]),
+        rows=defaults.rows if rows is None else rows,
+        responses=responses,
+        judge=judged,
+        seed=seed,
+    )
+    return Plan(recipe, made, agents)
+
+
+def make(
+    task: str = "hopper",
+    kind: str = "base",
+    *,
+    out: str | Path | None = None,
+    cache: Path | None = None,
+    report: Report = lambda done, rows: None,
+    **choices: Any,
+) -> Dataset:
+    """Make a dataset, or take it from the cache; the other choices are those of `plan`.
+
+    Args:
+      task: name of the task.
+      kind: name of the kind.
+      out: a file to write to, in place of the cache.
+      cache: the folder of the cache, in place of `cache_folder()`.
+      report: called with the rows done and the rows in all.
+      **choices: see `plan`.
+    """
+    planned = plan(task, kind, **choices)
+    if out is None:
+        return cached(planned.recipe, lambda path: planned.write(path, report), cache)
+    planned.write(Path(out), report)
+    return load(out, verify=False)
+
+
+def _temperature(task: str, asked: str | None, usual: str, eta: float | None) -> float | None:
+    if eta is not None:
+        if asked is not None:
+            raise RequestError("judge and temperature were both given: give one of them")
+        return eta
+    level = asked or usual
+    apart = DEFAULTS.get(task, Defaults()).apart
+    if level != "perfect" and apart is None:
+        raise RequestError(
+            f"task {task!r} has no returns to calibrate the judge {level!r} by: give a "
+            "temperature, in units of return, or the judge 'perfect'"
+        )
+    return temperature(level, *(apart or ()))
+
+
+def _agent(task: Task, name: str) -> Params:
+    params = _named(task, name)
+    wanted = jax.eval_shape(task.policy.init, jax.random.key(0))
+    if _shapes(params) != _shapes(wanted):
+        raise RequestError(
+            f"agent {name!r} cannot act in task {task.name!r}: it is of another size or "
+            f"architecture; agents of the task are {', '.join(task.agents()) or 'none'}"
+        )
+    return params
+
+
+def _shapes(params: Params) -> list[tuple[str, tuple[int, ...]]]:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return [(jax.tree_util.keystr(path), leaf.shape) for path, leaf in leaves]
+
+
+def _named(task: Task, name: str) -> Params:
+    from envs import agents
+
+    if Path(f"{name}.json").exists():
+        return agents.read(Path(name)).params
+    if "/" not in name:
+        return task.agent(name)
+    owner, level = name.split("/", 1)
+    return task.agent(level) if owner == task.name else agents.load(name).params

@@ -1,0 +1,100 @@
+"""A picture of a dataset: the returns of winners and losers, and how right the judge was."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.data.dataset import Dataset
+from envs.data.statistics import pairs, rightness
+from mpo.errors import RequestError
+
+_WINNERS, _LOSERS, _INK = "#1f77b4", "#d9622b", "#333333"
+_FORMATS = (".png", ".pdf", ".svg")
+
+
+def picture(dataset: Dataset, path: str | Path) -> None:
+    """Write a figure of the dataset: returns on the left, labels on the right. Needs no display."""
+    path = Path(path)
+    if path.suffix not in _FORMATS:
+        raise RequestError(f"{path} must end in {', '.join(_FORMATS)}")
+    if dataset.reward is None:
+        raise RequestError("the dataset has no true returns, so there is no histogram of them")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    _returns(left, dataset.reward)
+    _labels(right, dataset)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=_INK)
+    figure.suptitle(_title(dataset), x=0.01, ha="left", fontsize=11, color=_INK)
+    try:
+        figure.savefig(path, dpi=150)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise RequestError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _title(dataset: Dataset) -> str:
+    about, recipe = dataset.about, dataset.about.recipe
+    size = f"{len(dataset):,} comparisons of {dataset.responses} responses"
+    if recipe is None:
+        return f"{about.task or 'own data'}: {size}"
+    eta = recipe.judge.temperature
+    judge = "perfect judge" if eta is None else f"judge's temperature {eta:.4g}"
+    flips = f", {recipe.judge.flip:.0%} flipped" if recipe.judge.flip else ""
+    return (
+        f"{recipe.task}, {recipe.kind}: {size}, {recipe.expert.name} against "
+        f"{recipe.reference.name}\n{judge}{flips}"
+    )
+
+
+def _returns(axes: Any, reward: np.ndarray) -> None:
+    """Draw how the returns of the first and of the last of each row are distributed."""
+    bins = np.linspace(float(reward.min()), float(reward.max()) + 1e-6, 61)
+    for place, color, name in ((0, _WINNERS, "winners"), (-1, _LOSERS, "losers")):
+        values = np.asarray(reward[:, place])
+        mean = float(np.mean(values, dtype=np.float64))
+        style: dict[str, Any] = {"bins": bins, "color": color}
+        axes.hist(values, alpha=0.35, **style)
+        axes.hist(values, histtype="step", lw=1.2, **style)
+        axes.axvline(mean, color=color, lw=1.2, ls="--", label=f"{name}, mean {mean:,.4g}")
+    axes.set(xlabel="true return", ylabel="responses")
+    axes.legend(frameon=False)
+
+
+def _labels(axes: Any, dataset: Dataset) -> None:
+    """Draw how often pairs are ranked right, by how far apart their returns are."""
+    assert dataset.reward is not None
+    better, worse = (side.astype(np.float64) for side in pairs(dataset.reward))
+    gap, right = np.abs(better - worse), rightness(better, worse)
+    edges = np.unique(np.quantile(gap, np.linspace(0, 1, 13)))
+    group = np.clip(np.searchsorted(edges, gap, side="right") - 1, 0, max(len(edges) - 2, 0))
+    members = [group == g for g in np.unique(group)]
+    middle = np.array([gap[m].mean() for m in members])
+    share = np.array([right[m].mean() for m in members])
+    low, high = zip(
+        *(_wilson(s, m.sum()) for s, m in zip(share, members, strict=True)), strict=True
+    )
+    errors = np.maximum([share - low, high - share], 0.0)
+    if dataset.about.recipe is not None:
+        span = np.linspace(0.0, float(gap.max()), 300)
+        curve = dataset.about.recipe.judge.prefers(span, 0.0)
+        axes.plot(span, curve, color=_INK, lw=1.2, label="what the judge should do")
+    axes.errorbar(
+        middle, share, errors, fmt="o", ms=4, lw=1, capsize=2, color=_WINNERS, label="labels (95 %)"
+    )
+    axes.axhline(
+        float(right.mean()), color=_LOSERS, lw=1, ls="--", label=f"all: {right.mean():.1%}"
+    )
+    axes.set(xlabel="difference of the two true returns", ylabel="ranked right", ylim=(-0.02, 1.02))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.legend(frameon=False, loc="lower right")
+
+
+def _wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a proportion."""
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return float(centre - half), float(centre + half)

@@ -1,0 +1,107 @@
+"""Ant, and the same Ant asked not to use one of its legs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from envs.physics.simulator import Model, Simulator, State, simulator, uniform
+from envs.physics.task import Outcome, PhysicsTask, Start
+from mpo.errors import RequestError
+from mpo.policies import GaussianPolicy
+
+_FINE = 0.005  # seconds: spring and positional need a finer step than the model's own 0.01
+_MODEL = Model(
+    asset="ant.xml",
+    frames={"default": 5, "spring": 10, "positional": 10},
+    overrides={
+        "spring": {"opt.timestep": _FINE},
+        "positional": {"opt.timestep": _FINE, "actuator.gear": jnp.full(8, 200.0)},
+        "mjx": {
+            "opt.solver": mujoco.mjtSolver.mjSOL_NEWTON,
+            "opt.disableflags": mujoco.mjtDisableBit.mjDSBL_EULERDAMP,
+            "opt.iterations": 1,
+            "opt.ls_iterations": 4,
+        },
+    },
+    refused={"generalized": "it is unstable, its rewards become NaN under random actions"},
+)
+FOURTH_LEG = (0, 1)
+"""The actuators of the fourth leg: hip_4 and ankle_4, the leg at the back right."""
+
+
+@dataclass(frozen=True)
+class Ant(PhysicsTask):
+    """The standard Ant: r = 1 + ẋ − ½ ‖a‖², over when the torso leaves heights 0.2 to 1.
+
+    27 observations (positions without x and y, velocities), 8 actions. It starts
+    at rest, up to a uniform noise of 0.1 in position and a normal one in velocity.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        return "ant"
+
+    @property
+    def simulator(self) -> Simulator:
+        """The physics."""
+        return simulator(_MODEL, self.backend)
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """The architecture of this task's agents."""
+        return GaussianPolicy(observation_size=27, action_size=8)
+
+    def start(self, key: PRNGKeyArray) -> Start:
+        """Draw one starting state."""
+        place, speed = jax.random.split(key)
+        rest = self.simulator.rest
+        velocity = 0.1 * jax.random.normal(speed, (self.simulator.velocity_size,))
+        return Start(rest + uniform(place, rest, 0.1), velocity)
+
+    def observe(self, state: State) -> Float[Array, " obs"]:
+        """Return positions and velocities; where it is in the plane stays hidden."""
+        return jnp.concatenate([state.q[2:], state.qd])
+
+    def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:
+        speed = (after.x.pos[0, 0] - before.x.pos[0, 0]) / self.simulator.seconds
+        height = after.x.pos[0, 2]
+        reward = 1.0 + speed - 0.5 * jnp.sum(jnp.square(action))
+        return Outcome(after, reward, (height >= 0.2) & (height <= 1.0))
+
+
+@dataclass(frozen=True)
+class ThreeLeggedAnt(Ant):
+    """Ant that pays for its fourth leg: r_Ant − leg_penalty · (a²_hip4 + a²_ankle4).
+
+    Attributes:
+      leg_penalty: cost of a unit of squared action on the fourth leg.
+    """
+
+    leg_penalty: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse a penalty that would be a reward."""
+        super().__post_init__()
+        if self.leg_penalty < 0:
+            raise RequestError(f"leg_penalty is {self.leg_penalty}: it must be at least 0")
+
+    @property
+    def name(self) -> str:
+        """The name in the registry."""
+        return "three_legged_ant"
+
+    def initial(self, key: PRNGKeyArray) -> Any:
+        """Return the shipped Ant expert: training adapts a pretrained agent to the constraint."""
+        from envs import agents
+
+        return agents.load("ant/expert").params
+
+    def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:
+        state, reward, healthy = super()._judge(before, after, action)
+        used = jnp.sum(jnp.square(action[jnp.array(FOURTH_LEG)]))
+        return Outcome(state, reward - self.leg_penalty * used, healthy)

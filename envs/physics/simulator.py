@@ -1,0 +1,138 @@
+"""The one door to brax: a mechanical model stepped by a chosen backend. Nothing else imports brax.
+
+Rewards, terminations and observations are ours (`hopper.py`, `ant.py`); brax
+gives the physics and the model files. What a task may read of a state is its
+`q`, `qd` and `x.pos`, which every backend has.
+"""
+
+import functools
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from importlib import resources
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from envs.physics import body
+from mpo.errors import RequestError, unknown
+
+
+@contextmanager
+def foreign() -> Iterator[None]:
+    """Load or trace brax: under jax's own promotion rules, whatever ours are, and silently.
+
+    It warns of its maintenance mode and its dependencies' deprecations, and
+    prints that warp, which is optional, is missing.
+    """
+    with (
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        warnings.catch_warnings(),
+        redirect_stdout(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+with foreign():
+    from brax.generalized import pipeline as generalized
+    from brax.io import html, mjcf
+    from brax.mjx import pipeline as mjx
+    from brax.positional import pipeline as positional
+    from brax.spring import pipeline as spring
+
+BACKENDS: Mapping[str, ModuleType] = MappingProxyType(
+    {"generalized": generalized, "mjx": mjx, "positional": positional, "spring": spring}
+)
+
+State = Any
+"""A brax pipeline state; each backend has its own class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A mechanical model, and what each backend changes in it.
+
+    Attributes:
+      asset: file name among the models that brax ships.
+      frames: physics steps per action; a backend may have its own number.
+      overrides: per backend, brax system fields to replace.
+      refused: per backend, why this model must not be simulated by it.
+    """
+
+    asset: str
+    frames: Mapping[str, int]
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+class Simulator:
+    """Steps one model by one backend; made by `simulator`, which keeps one of each."""
+
+    def __init__(self, model: Model, backend: str) -> None:
+        with foreign(), jax.ensure_compile_time_eval():
+            path = str(resources.files("brax") / "envs" / "assets" / model.asset)
+            system = mjcf.load(path).tree_replace(dict(model.overrides.get(backend, {})))
+        self.system = system
+        self.frames = model.frames.get(backend, model.frames["default"])
+        self.seconds = self.frames * float(system.opt.timestep)
+        self._pipeline = BACKENDS[backend]
+
+    @property
+    def rest(self) -> Float[Array, " q"]:
+        """The generalised position of the model at rest."""
+        return self.system.init_q
+
+    @property
+    def velocity_size(self) -> int:
+        """Entries of a generalised velocity."""
+        return int(self.system.qd_size())
+
+    def begin(self, q: Float[Array, " q"], qd: Float[Array, " qd"]) -> State:
+        """Return the state at generalised position `q` and velocity `qd`."""
+        with foreign():
+            return self._pipeline.init(self.system, q, qd)
+
+    def step(self, state: State, action: Float[Array, " act"]) -> State:
+        """Apply `action` for `frames` physics steps."""
+
+        def frame(state: State, _: None) -> tuple[State, None]:
+            return self._pipeline.step(self.system, state, action), None
+
+        with foreign():
+            return jax.lax.scan(frame, state, None, length=self.frames)[0]
+
+    def rods(self, state: State) -> body.Rods:
+        """Return the shapes a state is drawn with."""
+        return body.rods(self.system, state)
+
+    def page(self, states: Sequence[State]) -> str:
+        """Return an interactive page (brax's viewer, which it fetches from the network)."""
+        with foreign():
+            paced = self.system.tree_replace({"opt.timestep": self.seconds})
+            return html.render(paced, list(states))
+
+
+@functools.cache
+def simulator(model: Model, backend: str) -> Simulator:
+    """Return the simulator of `model` by `backend`; an unknown or unstable backend is refused."""
+    if backend not in BACKENDS:
+        raise unknown("physics backend", backend, BACKENDS)
+    if backend in model.refused:
+        stable = ", ".join(sorted(set(BACKENDS) - set(model.refused)))
+        raise RequestError(
+            f"physics backend {backend!r} is refused for {model.asset}: "
+            f"{model.refused[backend]}; choose one of {stable}"
+        )
+    return Simulator(model, backend)
+
+
+def uniform(key: Array, like: Float[Array, " n"], scale: float) -> Float[Array, " n"]:
+    """Draw noise in (-scale, scale) with the shape of `like`."""
+    return jax.random.uniform(key, like.shape, jnp.float32, -scale, scale)

@@ -1,0 +1,28 @@
+"""The mathematics of preference optimization: potentials, mirror maps, objectives, policies.
+
+    c = mpo.Comparison(logp=jnp.array([lw, ll]), length=jnp.array([Tw, Tl]))
+    loss = mpo.objective("orpo")(c, progress=0.0)
+
+Everything is a pure function of pytrees: `jax.jit`, `jax.vmap` and `jax.grad` go anywhere.
+"""
+
+from mpo.comparison import Comparison
+from mpo.errors import RequestError
+from mpo.mirror import MirrorMap, mirror_map
+from mpo.objectives import OBJECTIVES, Objective, objective
+from mpo.potentials import POTENTIALS, Potential, potential
+from mpo.zeta import ravel
+
+__all__ = [
+    "OBJECTIVES",
+    "POTENTIALS",
+    "Comparison",
+    "MirrorMap",
+    "Objective",
+    "Potential",
+    "RequestError",
+    "mirror_map",
+    "objective",
+    "potential",
+    "ravel",
+]

@@ -1,0 +1,72 @@
+"""The data every objective sees: one start, and K responses to it, best first."""
+
+from dataclasses import dataclass, fields, replace
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from mpo.errors import RequestError
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Comparison:
+    """K ≥ 2 responses to one start, **best first** as the judge ranked them.
+
+    A pytree: a batch of comparisons is a `Comparison` whose arrays have a leading
+    axis, and an objective is applied to it by `jax.vmap`.
+
+    Attributes:
+      logp: summed log-probability of each response under the policy, shape [K].
+      length: steps or tokens in each response, shape [K], integer or float.
+      ref_logp: summed log-probability under the reference policy, shape [K].
+      reward: explicit reward of each response, shape [K].
+    """
+
+    logp: Array
+    length: Array
+    ref_logp: Array | None = None
+    reward: Array | None = None
+
+    def checked(self, needed: tuple[str, ...], by: str) -> "Comparison":
+        """Return this comparison in one dtype, or say what objective `by` cannot work with.
+
+        Raises:
+          RequestError: a needed field is missing, or a shape is not [K] with K ≥ 2.
+        """
+        shape = jnp.shape(self.logp)
+        if len(shape) != 1 or shape[0] < 2:
+            raise RequestError(
+                f"objective {by!r} takes one comparison with logp of shape [K], K ≥ 2, and got "
+                f"{list(shape)}: apply it to a batch with jax.vmap"
+            )
+        for name in needed:
+            if getattr(self, name) is None:
+                raise RequestError(
+                    f"objective {by!r} needs {name!r} ({_MEANING[name]}), and the comparison "
+                    f"has none: pass Comparison(..., {name}=...)"
+                )
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if value is not None and jnp.shape(value) != shape:
+                raise RequestError(
+                    f"{name!r} has shape {list(jnp.shape(value))} and logp has {list(shape)}: "
+                    "every field of a comparison holds one number per response"
+                )
+        dtype = jnp.result_type(self.logp)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise RequestError(f"logp must be of a floating dtype, and is {dtype}")
+        return jax.tree.map(lambda value: jnp.asarray(value).astype(dtype), self)
+
+    def per_step(self) -> "Comparison":
+        """Return the comparison with log-probabilities divided by length (0 for no steps)."""
+        steps = jnp.maximum(self.length, 1)
+        ref_logp = None if self.ref_logp is None else self.ref_logp / steps
+        return replace(self, logp=self.logp / steps, ref_logp=ref_logp)
+
+
+_MEANING = {
+    "ref_logp": "summed log-probability of each response under the reference policy",
+    "reward": "explicit reward of each response",
+}

@@ -1,0 +1,65 @@
+"""What an objective is: a pure function of one comparison and progress to a scalar loss."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mpo.comparison import Comparison
+from mpo.potentials.base import Progress
+from mpo.settings import switch
+
+Number = float | Array
+Loss = Float[Array, ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(ABC):
+    """A loss of one comparison; lower is better, and `jax.vmap` makes batches of it.
+
+    Objectives are pytrees: numeric settings are traced, so that a population of objectives,
+    or a grid of settings, is one `vmap`. Switches are static.
+
+    An objective that compares two responses takes the best and the worst of K (the first
+    and the last); `rpo_bwd` and `rpo_sqloo` use all K.
+
+    Attributes:
+      name: what `mpo.objective` knows it by.
+      needs: the optional fields of a comparison it cannot do without.
+      length_normalise: divide log-probabilities by the length of their response first.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    length_normalise: bool = switch(False)
+
+    @final
+    def __call__(self, comparison: Comparison, progress: Progress = 0.0) -> Loss:
+        """Return the loss of `comparison` at `progress` n/N ∈ [0, 1] of the training."""
+        c = comparison.checked(self.needs, by=self.name)
+        if self.length_normalise:
+            c = c.per_step()
+        return self.loss(c, jnp.asarray(progress, c.logp.dtype))
+
+    @abstractmethod
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return the loss of a comparison that is checked and, if asked for, normalised."""
+
+
+def margin(values: Float[Array, "k"]) -> Float[Array, ""]:
+    """Return the value of the best response minus that of the worst."""
+    return values[0] - values[-1]
+
+
+def log_ratio(c: Comparison) -> Float[Array, "k"]:
+    """Return log π(y)/π_ref(y) of every response."""
+    return c.logp - given(c.ref_logp)
+
+
+def given(values: Any) -> Float[Array, "k"]:
+    """Return an optional field that the objective declared in `needs`."""
+    assert values is not None
+    return values

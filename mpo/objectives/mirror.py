@@ -1,0 +1,100 @@
+"""Mirror preference optimization: objectives made of potentials, which a search can move."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import jax
+import jax.numpy as jnp
+from jax.nn import log_sigmoid
+from jaxtyping import Array, Float
+
+from mpo.comparison import Comparison
+from mpo.objectives.base import Loss, Number, Objective, given, margin
+from mpo.potentials.base import Potential
+from mpo.potentials.named import Log
+from mpo.potentials.network import NetworkPotential
+from mpo.settings import number, part, switch
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class MPO(Objective):
+    """-ψ(π(y_w)) - λ log σ(φ⁻¹(π(y_w)) - φ⁻¹(π(y_l))) (mirror-preference paper, Eq. 10).
+
+    ψ = log and φ⁻¹ = logit is ORPO, which is also where the default potentials, two
+    networks of 126 units, start. π is the geometric mean over steps, as in ORPO.
+
+    Attributes:
+      psi: ψ.
+      phi_inv: φ⁻¹.
+      lam: λ.
+    """
+
+    name: ClassVar = "mpo"
+
+    psi: Potential = part(Potential, lambda: NetworkPotential.orpo("psi"))
+    phi_inv: Potential = part(Potential, lambda: NetworkPotential.orpo("phi_inv"))
+    lam: Number = number(1.0, at_least=0.0)
+    length_normalise: bool = switch(True)
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return -ψ(π(y_w)) - λ log σ(φ⁻¹(π(y_w)) - φ⁻¹(π(y_l)))."""
+        chosen, rejected = c.logp[0], c.logp[-1]
+        preference = self.phi_inv(chosen, progress) - self.phi_inv(rejected, progress)
+        return -self.psi(chosen, progress) - self.lam * log_sigmoid(preference)
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class MPOReference(Objective):
+    """-log σ(β (φ⁻¹(π(y_w)) - φ⁻¹(π_ref(y_w)) - φ⁻¹(π(y_l)) + φ⁻¹(π_ref(y_l)))) (Eq. 9).
+
+    φ = e^x, the default, is DPO.
+
+    Attributes:
+      phi_inv: φ⁻¹.
+      beta: strength of the regularisation towards the reference.
+    """
+
+    name: ClassVar = "mpo_ref"
+    needs: ClassVar = ("ref_logp",)
+
+    phi_inv: Potential = part(Potential, Log)
+    beta: Number = number(0.1, above=0.0)
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return -log σ(β (φ⁻¹(π(y_w)) - φ⁻¹(π_ref(y_w)) - φ⁻¹(π(y_l)) + φ⁻¹(π_ref(y_l))))."""
+        ref_logp = given(c.ref_logp)
+        potential = jax.vmap(self.phi_inv, in_axes=(0, None))
+        ends = jnp.array([0, -1])
+        reward = potential(c.logp[ends], progress) - potential(ref_logp[ends], progress)
+        return -log_sigmoid(self.beta * margin(reward))
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class ClosedForm(Objective):
+    """-α log π(y_w) - λ log σ(β (log π(y_w) - log π(y_l))) (mirror-preference paper, Eq. 11).
+
+    MPO with ψ = α log and φ⁻¹ = β log: what the paper reads off its discovered objectives.
+
+    Attributes:
+      alpha: α, weight of the likelihood of the chosen response.
+      beta: β, scale of the margin.
+      lam: λ, weight of the preference.
+    """
+
+    name: ClassVar = "closed_form"
+
+    alpha: Number = number(1.0, at_least=0.0)
+    beta: Number = number(1.0, at_least=0.0)
+    lam: Number = number(1.0, at_least=0.0)
+    length_normalise: bool = switch(True)
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return -α log π(y_w) - λ log σ(β (log π(y_w) - log π(y_l)))."""
+        preference = log_sigmoid(self.beta * margin(c.logp))
+        return -self.alpha * c.logp[0] - self.lam * preference

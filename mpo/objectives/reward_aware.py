@@ -1,0 +1,106 @@
+"""Reward-aware preference optimization: bring implied rewards close to explicit ones.
+
+The implied reward of a response is a_k = β log π/π_ref(y_k), the explicit one b_k = η r(y_k);
+an objective is a distance between the two that the partition function drops out of
+(RPO, Eqs. 4-7). Explicit rewards need not agree with the ranking.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import jax
+import jax.numpy as jnp
+from jax.nn import log_softmax
+from jaxtyping import Array, Float
+
+from mpo.comparison import Comparison
+from mpo.objectives.base import Loss, Number, Objective, given, log_ratio, margin
+from mpo.settings import number
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardAware(Objective):
+    """The two rewards that a reward-aware objective brings together.
+
+    Attributes:
+      beta: scale of the implied reward β log π/π_ref.
+      eta: η, scale of the explicit reward.
+    """
+
+    needs: ClassVar = ("ref_logp", "reward")
+
+    beta: Number = number(0.1, above=0.0)
+    eta: Number = number(1.0, above=0.0)
+
+    def implied(self, c: Comparison) -> Float[Array, "k"]:
+        """Return a = β log π/π_ref of every response."""
+        return self.beta * log_ratio(c)
+
+    def explicit(self, c: Comparison) -> Float[Array, "k"]:
+        """Return b = η r of every response."""
+        return self.eta * given(c.reward)
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class RPOSquared(RewardAware):
+    """½ (β δ - η (r_w - r_l))²: squared distance between the margins (RPO, D^sq)."""
+
+    name: ClassVar = "rpo_sq"
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return ½ (β δ - η (r_w - r_l))²."""
+        return jnp.square(margin(self.implied(c)) - margin(self.explicit(c))) / 2
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class DistillDPO(RewardAware):
+    """(β δ - η (r_w - r_l))²: distilled DPO (Fisch et al., 2024), twice `rpo_sq`."""
+
+    name: ClassVar = "distill_dpo"
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return (β δ - η (r_w - r_l))²."""
+        return jnp.square(margin(self.implied(c)) - margin(self.explicit(c)))
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class RPOBackward(RewardAware):
+    """KL(softmax(b) ‖ softmax(a)) over all K responses: backward KL distance (RPO, Eq. 7).
+
+    Its gradient in a_k is softmax(a)_k - softmax(b)_k (Eq. 9).
+    """
+
+    name: ClassVar = "rpo_bwd"
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return Σ_k q^b_k (log q^b_k - log q^a_k)."""
+        log_q_a, log_q_b = log_softmax(self.implied(c)), log_softmax(self.explicit(c))
+        q_b = jnp.exp(log_q_b)
+        # Rewards far apart give q = 0 with log q = -inf at most in the limit: 0 · log 0 = 0.
+        entropy = jnp.sum(jnp.where(q_b > 0, q_b * log_q_b, 0))
+        return entropy - jnp.sum(jnp.where(q_b > 0, q_b * log_q_a, 0))
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class RPOLeaveOneOut(RewardAware):
+    """½ Σ_k (â_k - b̂_k)², with the mean of the others taken off each reward (RPO, Eq. 6).
+
+    Its gradient in a_k is K/(K-1) (â_k - b̂_k), the leave-one-out score of RLOO
+    (Ahmadian et al., 2024) for the reward b - a.
+    """
+
+    name: ClassVar = "rpo_sqloo"
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return ½ Σ_k (â_k - b̂_k)²."""
+        gap = self.implied(c) - self.explicit(c)
+        others = (jnp.sum(gap) - gap) / (gap.shape[0] - 1)
+        return jnp.sum(jnp.square(gap - others)) / 2

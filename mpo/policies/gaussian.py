@@ -1,0 +1,99 @@
+"""A Gaussian policy over continuous actions: a tanh network and one log-std per action."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+_LOG_SQRT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class GaussianParams:
+    """Everything a Gaussian policy is; a pytree, so agents stack along a leading axis.
+
+    `observation_mean` and `observation_std` are the observation normaliser. They
+    travel with the weights, and no gradient reaches them.
+    """
+
+    kernels: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    log_std: Array
+    observation_mean: Array
+    observation_std: Array
+
+
+@dataclass(frozen=True)
+class GaussianPolicy:
+    """π(a|s) = N(a; μ(s), diag(e^{2 log_std})), μ a tanh network of the normalised observation.
+
+    Attributes:
+      observation_size: entries of an observation.
+      action_size: entries of an action.
+      hidden: width of each hidden layer.
+      initial_log_std: where the state-independent log-std starts.
+    """
+
+    observation_size: int
+    action_size: int
+    hidden: tuple[int, ...] = (64, 64)
+    initial_log_std: float = 0.0
+
+    def init(self, key: PRNGKeyArray) -> GaussianParams:
+        """Draw orthogonal weights; the output layer is small, so that μ starts near zero."""
+        sizes = (self.observation_size, *self.hidden, self.action_size)
+        gains = (math.sqrt(2.0),) * len(self.hidden) + (0.01,)
+        keys = jax.random.split(key, len(gains))
+        kernels = tuple(
+            jax.nn.initializers.orthogonal(gain)(k, shape)
+            for gain, k, shape in zip(gains, keys, itertools.pairwise(sizes), strict=True)
+        )
+        return GaussianParams(
+            kernels=kernels,
+            biases=tuple(jnp.zeros(size) for size in sizes[1:]),
+            log_std=jnp.full(self.action_size, self.initial_log_std),
+            observation_mean=jnp.zeros(self.observation_size),
+            observation_std=jnp.ones(self.observation_size),
+        )
+
+    def mean(
+        self, params: GaussianParams, observation: Float[Array, "*batch obs"]
+    ) -> Float[Array, "*batch act"]:
+        """Return the most likely action of each observation."""
+        centre = jax.lax.stop_gradient(params.observation_mean)
+        spread = jax.lax.stop_gradient(params.observation_std)
+        x = (observation - _trailing(centre, observation)) / _trailing(spread, observation)
+        *hidden, last = zip(params.kernels, params.biases, strict=True)
+        for kernel, bias in hidden:
+            y = x @ kernel
+            x = jnp.tanh(y + _trailing(bias, y))
+        y = x @ last[0]
+        return y + _trailing(last[1], y)
+
+    def log_prob(
+        self,
+        params: GaussianParams,
+        observation: Float[Array, "*batch obs"],
+        action: Float[Array, "*batch act"],
+    ) -> Float[Array, "*batch"]:
+        """Return log π(a|s) of each observation and action, as a density (it can exceed 0)."""
+        log_std = _trailing(params.log_std, action)
+        scaled = (action - self.mean(params, observation)) * jnp.exp(-log_std)
+        return jnp.sum(-0.5 * jnp.square(scaled) - log_std - _LOG_SQRT_TWO_PI, axis=-1)
+
+    def sample(
+        self, params: GaussianParams, key: PRNGKeyArray, observation: Float[Array, "*batch obs"]
+    ) -> Float[Array, "*batch act"]:
+        """Draw an action for each observation."""
+        mean = self.mean(params, observation)
+        noise = jax.random.normal(key, mean.shape, mean.dtype)
+        return mean + noise * _trailing(jnp.exp(params.log_std), mean)
+
+
+def _trailing(vector: Array, like: Array) -> Array:
+    """Give `vector` the rank of `like`, aligned at the last axis."""
+    return jnp.expand_dims(vector, tuple(range(like.ndim - 1)))

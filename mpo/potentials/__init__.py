@@ -1,0 +1,52 @@
+"""Potentials: increasing functions of a probability, given its logarithm; named and learned."""
+
+from collections.abc import Callable
+from typing import Final
+
+from mpo.errors import unknown
+from mpo.potentials.base import OmegaPotential, Potential
+from mpo.potentials.basis import FUNCTIONS, BasisPotential
+from mpo.potentials.named import Euclidean, Log, Logit, Tsallis
+from mpo.potentials.network import ACTIVATIONS, NetworkPotential
+from mpo.potentials.numeric import Numeric
+from mpo.potentials.roles import Role
+from mpo.settings import build
+
+POTENTIALS: Final[dict[str, Callable[..., Potential]]] = {
+    "log": Log,
+    "negative_entropy": lambda: Log(shift=1.0),
+    "logit": Logit,
+    "euclidean": Euclidean,
+    "tsallis": Tsallis,
+    "network": NetworkPotential.orpo,
+    "basis": BasisPotential.orpo,
+}
+
+
+def potential(name: str, **settings: object) -> Potential:
+    """Return the potential called `name`; a learned one at its ORPO setting.
+
+    `potential("network", role="psi", units=126, temporal=True)`,
+    `potential("basis", role="phi_inv")`, `potential("tsallis", alpha=0.5)`.
+    """
+    if name not in POTENTIALS:
+        raise unknown("potential", name, POTENTIALS)
+    return build(POTENTIALS[name], f"potential {name!r}", settings)
+
+
+__all__ = [
+    "ACTIVATIONS",
+    "FUNCTIONS",
+    "POTENTIALS",
+    "BasisPotential",
+    "Euclidean",
+    "Log",
+    "Logit",
+    "NetworkPotential",
+    "Numeric",
+    "OmegaPotential",
+    "Potential",
+    "Role",
+    "Tsallis",
+    "potential",
+]

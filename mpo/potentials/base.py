@@ -1,0 +1,38 @@
+"""What a potential is: an increasing function of a probability, given its logarithm."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Array, Float
+
+Progress = float | Float[Array, ""]
+
+
+class Potential(ABC):
+    """An increasing scalar function of a probability (or density) x, evaluated at ℓ = log x.
+
+    It plays ψ (what is gained by a likely chosen response) or φ⁻¹ (the implicit
+    reward of a response) in the mirror-preference objectives. Every potential is a
+    pytree, so populations and parameters are vmapped over as over any array.
+    """
+
+    @abstractmethod
+    def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return the potential at x = e^ℓ, at `progress` n/N ∈ [0, 1] of the training."""
+
+
+class OmegaPotential(Potential):
+    """A potential φ⁻¹ with what its mirror map needs: the inverse φ, and the area under φ⁻¹.
+
+    h_φ(π) = Σ_a ∫₁^{π_a} φ⁻¹(x) dx (Krichene et al., 2015; Definition 2.1 of the
+    mirror-preference paper).
+    """
+
+    @abstractmethod
+    def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return φ(y), the probability x whose potential is y."""
+
+    @abstractmethod
+    def area(
+        self, log_a: Float[Array, ""], log_b: Float[Array, ""], progress: Progress = 0.0
+    ) -> Float[Array, ""]:
+        """Return ∫ φ⁻¹(x) dx from a = e^{log_a} to b = e^{log_b}."""

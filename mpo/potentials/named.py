@@ -1,0 +1,142 @@
+"""Potentials with a name and a closed form: value, inverse and area."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mpo.logspace import log1mexp, log_odds
+from mpo.potentials.base import OmegaPotential, Progress
+from mpo.settings import number
+
+
+class ClosedFormPotential(OmegaPotential):
+    """A potential whose antiderivative is known: the area is a difference of two of its values."""
+
+    @abstractmethod
+    def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
+        """Return H(x) with H' = φ⁻¹ and H(1) = 0."""
+
+    @final
+    def area(
+        self,
+        log_a: Float[Array, ""],
+        log_b: Float[Array, ""],
+        progress: Progress = 0.0,
+    ) -> Float[Array, ""]:
+        """Return H(b) - H(a)."""
+        return self.antiderivative(log_b) - self.antiderivative(log_a)
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Log(ClosedFormPotential):
+    """φ(y) = e^{y - shift}, φ⁻¹(x) = log x + shift: DPO for shift 0, negative entropy for shift 1.
+
+    h_φ is the negative entropy Σ x log x (up to a linear term, which no divergence
+    sees), and D_h the Kullback-Leibler divergence.
+    """
+
+    shift: float | Array = number(0.0)
+
+    def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return log x + shift."""
+        return log_x + self.shift
+
+    def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return e^{y - shift}."""
+        return jnp.exp(y - self.shift)
+
+    def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
+        """Return x log x + (shift - 1)(x - 1)."""
+        return _x_times(log_x, log_x) + (self.shift - 1) * jnp.expm1(log_x)
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Logit(ClosedFormPotential):
+    """φ(y) = σ(y), φ⁻¹(x) = log(x / (1 - x)): the odds of ORPO.
+
+    h_φ(x) = Σ x log x + (1 - x) log(1 - x); D_h is the sum of the KL divergences
+    between Bernoulli(x_a) and Bernoulli(y_a). `mpo.logspace` says what becomes of
+    the odds at x ≥ 1; the inverse is exact below 1 - HEADROOM.
+    """
+
+    def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return log(x / (1 - x))."""
+        return log_odds(log_x)
+
+    def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return σ(y)."""
+        return jax.nn.sigmoid(y)
+
+    def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
+        """Return x log x + (1 - x) log(1 - x), for x ≤ 1."""
+        inside = log_x < 0
+        log_rest = log1mexp(jnp.where(inside, log_x, -1))
+        return _x_times(log_x, log_x) + jnp.where(inside, _x_times(log_rest, log_rest), 0)
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Euclidean(ClosedFormPotential):
+    """φ(y) = slope · y, φ⁻¹(x) = x / slope: D_h(x, y) = |x - y|² / (2 slope).
+
+    The paper names φ(y) = 2y for the squared distance; its own derivation (appendix C)
+    uses φ⁻¹(x) = 2x. With φ = 2y, the default, D_h is a quarter of |x - y|²; the squared
+    distance itself is slope ½.
+    """
+
+    slope: float | Array = number(2.0, above=0.0)
+
+    def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return x / slope."""
+        return jnp.exp(log_x) / self.slope
+
+    def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return slope · y."""
+        return self.slope * y
+
+    def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
+        """Return (x² - 1) / (2 slope)."""
+        return jnp.expm1(2 * log_x) / (2 * self.slope)
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Tsallis(ClosedFormPotential):
+    """φ⁻¹(x) = (x^{α-1} - 1) / (α - 1), the α-logarithm; log x as α → 1, x - 1 at α = 2.
+
+    h_φ is the Tsallis entropy of order α (up to sign and a linear term). For α < 1,
+    x^{α-1} overflows where log x < -88 / (1 - α) in float32.
+    """
+
+    alpha: float | Array = number(0.5, above=0.0, other_than=1.0)
+
+    def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return (x^{α-1} - 1) / (α - 1)."""
+        power = self.alpha - 1
+        return jnp.expm1(power * log_x) / power
+
+    def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return (1 + (α - 1) y)^{1 / (α - 1)}."""
+        power = self.alpha - 1
+        return jnp.exp(jnp.log1p(power * y) / power)
+
+    def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
+        """Return (x^α - 1) / (α (α - 1)) - (x - 1) / (α - 1)."""
+        power = self.alpha - 1
+        return (jnp.expm1(self.alpha * log_x) / self.alpha - jnp.expm1(log_x)) / power
+
+
+def _x_times(log_x: Float[Array, ""], value: Float[Array, ""]) -> Float[Array, ""]:
+    """Return x · value with 0 · (-inf) = 0, the limit of x log x."""
+    finite = jnp.where(jnp.isneginf(log_x), 0, value)
+    return jnp.exp(log_x) * finite
