@@ -3,15 +3,21 @@
 import io
 import os
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-Tree = TypeVar("Tree")
+
+class Template(NamedTuple):
+    """What a file should hold: the structure of a tree; shape and dtype of each leaf, by name."""
+
+    structure: Any
+    leaves: Mapping[str, Any]
 
 
 class Misfit(ValueError):
@@ -26,21 +32,30 @@ def pack(tree: object) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(content: bytes, like: Tree) -> Tree:
-    """Return the tree in `content`, of the structure, shapes and dtypes of `like`.
+def template(make: Callable[..., object], *arguments: Any) -> Template:
+    """Return the template of the trees that `make(*arguments)` returns; nothing is computed."""
+    structures = []
 
-    `like` holds arrays, or what `jax.eval_shape` returns in their place.
-    """
+    def traced(*arguments: Any) -> dict[str, Array]:
+        tree = make(*arguments)
+        structures.append(jax.tree.structure(tree))
+        return dict(_named(tree))
+
+    leaves = jax.eval_shape(traced, *arguments)
+    return Template(structures[-1], leaves)
+
+
+def unpack(content: bytes, like: Template) -> Any:
+    """Return the tree in `content`; anything in it that differs from `like` is a `Misfit`."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             saved = {name: file[name] for name in file.files}
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error) as error:
         raise Misfit(f"it is damaged: {error}") from error
-    expected = dict(_named(like))
-    if odd := sorted(saved.keys() ^ expected.keys()):
+    if odd := sorted(saved.keys() ^ like.leaves.keys()):
         raise Misfit(f"it does not have the arrays that were expected: see {', '.join(odd)}")
-    leaves = [_restore(name, saved[name], leaf) for name, leaf in expected.items()]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+    leaves = [_restore(name, saved[name], leaf) for name, leaf in like.leaves.items()]
+    return jax.tree.unflatten(like.structure, leaves)
 
 
 def replace(path: Path, content: bytes) -> None:

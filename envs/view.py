@@ -1,5 +1,6 @@
 """A rollout to be seen without a display: as an interactive page, an animation or a strip."""
 
+import dataclasses
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,9 +54,10 @@ def write(
         raise RequestError("steps and frames must be at least 1")
     if not out.parent.is_dir():
         raise RequestError(f"there is no folder {out.parent} to write {out.name} in")
-    made = registry.task(task, backend=backend, horizon=steps)
+    made = registry.task(task)
     if not isinstance(made, PhysicsTask):
         raise RequestError(f"{task} has no body to be seen: choose a physics task")
+    made = dataclasses.replace(made, backend=backend, horizon=steps)
     treefile.replace(out, WRITERS[out.suffix](made, _states(made, params, seed), frames))
 
 

@@ -13,7 +13,7 @@ install_import_hook(["mpo", "envs"], "beartype.beartype")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-hypothesis.settings.register_profile("project", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.register_profile("project", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("project")
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -70,8 +69,8 @@ def _about(path: Path) -> tuple[Provenance, str]:
         raise DamagedAgent(f"{path} is damaged: {error!r}") from error
 
 
-def _fresh(task: str) -> Any:
-    return jax.eval_shape(registry.task(task).policy.init, jax.random.key(0))
+def _fresh(task: str) -> treefile.Template:
+    return treefile.template(registry.task(task).policy.init, jax.random.key(0))
 
 
 def _with(path: Path, suffix: str) -> Path:

@@ -17,8 +17,10 @@ from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
 from envs.task import Task
 from mpo.errors import RequestError, unknown
 
-LOOK = 64
+LOOK = 32
 """Episodes by which the training is judged after each chunk."""
+CHUNK = 5
+"""Iterations between two looks."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,15 @@ def train(request: Request, report: Callable[[Line], None] = lambda _: None) -> 
     ladder = _Ladder(request, task)
     key = jax.random.key(request.seed)
     learner = PPO(task, request.settings)  # type: ignore[arg-type]  # a physics task, by PRESETS
-    ppo.train(learner, key, request.folder, policy=start, visit=ladder.visit, report=report)
+    ppo.train(
+        learner,
+        key,
+        request.folder,
+        chunk=CHUNK,
+        policy=start,
+        visit=ladder.visit,
+        report=report,
+    )
     best = max(line["return"] for line in ppo.read_log(request.folder))
     missed = tuple(target for target in request.targets if best < target)
     return Outcome({t: ladder.finish(t) for t in request.targets}, missed, best)

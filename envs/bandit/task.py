@@ -38,6 +38,10 @@ class TokenBandit(Task):
     tenths (R1) or two tenths (R2) of it: 70 or 20 ± 10 at the paper's size.
     Agents start at π_ref, where tokens are independent draws of `cauchy_bins`.
 
+    A table trained on its own samples can settle in a cycle: once the row of the
+    commonest token leads to the rewarded one, leading back to it looks good, and
+    the return stays near a half. The GPT, which sees positions, need not.
+
     Attributes:
       reward: where the reward peaks: "off_support" (the paper's R1) or "aligned" (R2).
       architecture: "table" (first-order, the cheap one) or "gpt" (GPT-nano, as in the paper).
@@ -145,7 +149,8 @@ class TokenBandit(Task):
 
 
 @functools.cache
-def _agent(task: TokenBandit, level: str, dtype: Any) -> Params:
+def _agent(task: TokenBandit, level: str, dtype: Any) -> Any:
+    """Return the parameters as arrays of the host: none that a trace could have made stays."""
     start = float(task.reference @ task.token_reward)
     target = start + LEVELS[level] * (float(task.token_reward.max()) - start)
     probabilities = tilted(task.reference, task.token_reward, target)

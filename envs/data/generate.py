@@ -28,11 +28,14 @@ def cast(recipe: Recipe) -> Cast:
 
 def layout(task: Task, recipe: Recipe, params: Params) -> dict[str, jax.ShapeDtypeStruct]:
     """Return shape and dtype of every array of the dataset, without running anything."""
-    agents = jax.eval_shape(_stacked, (params, params))
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), recipe.rows))
-    who = jax.ShapeDtypeStruct((recipe.rows, recipe.responses), jnp.int32)
-    fields = jax.eval_shape(functools.partial(_respond, task), agents, who, keys)
-    return fields | {"agent": jax.ShapeDtypeStruct(who.shape, jnp.int8)}
+
+    def all_rows(params: Params) -> dict[str, Array]:
+        who = jnp.zeros((recipe.rows, recipe.responses), jnp.int32)
+        keys = jax.random.split(jax.random.key(0), recipe.rows)
+        return _respond(task, _stacked((params, params)), who, keys)
+
+    agent = jax.ShapeDtypeStruct((recipe.rows, recipe.responses), jnp.int8)
+    return jax.eval_shape(all_rows, params) | {"agent": agent}
 
 
 def chunk_size(fields: Mapping[str, jax.ShapeDtypeStruct]) -> int:

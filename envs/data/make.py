@@ -179,8 +179,10 @@ def _temperature(task: str, asked: str | None, usual: str, eta: float | None) ->
 
 def _agent(task: Task, name: str) -> Params:
     params = _named(task, name)
-    wanted = jax.eval_shape(task.policy.init, jax.random.key(0))
-    if _shapes(params) != _shapes(wanted):
+    wanted = jax.eval_shape(lambda key: _leaves(task.policy.init(key)), jax.random.key(0))
+    if {n: leaf.shape for n, leaf in _leaves(params).items()} != {
+        n: leaf.shape for n, leaf in wanted.items()
+    }:
         raise RequestError(
             f"agent {name!r} cannot act in task {task.name!r}: it is of another size or "
             f"architecture; agents of the task are {', '.join(task.agents()) or 'none'}"
@@ -188,9 +190,9 @@ def _agent(task: Task, name: str) -> Params:
     return params
 
 
-def _shapes(params: Params) -> list[tuple[str, tuple[int, ...]]]:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return [(jax.tree_util.keystr(path), leaf.shape) for path, leaf in leaves]
+def _leaves(params: Params) -> dict[str, Any]:
+    flat = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path): leaf for path, leaf in flat}
 
 
 def _named(task: Task, name: str) -> Params:

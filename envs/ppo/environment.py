@@ -79,7 +79,9 @@ def gather(env: Environment, key: PRNGKeyArray, size: int) -> Crowd:
     return Crowd(
         state=fresh(env, place, size),
         age=jax.random.randint(time, (size,), 0, env.horizon),
-        earned=jnp.full(size, jnp.nan),  # a first episode is partial: its return is no return
+        earned=jnp.full(
+            size, jnp.nan, jnp.float32
+        ),  # a first episode is partial: its return is no return
         discounted=jnp.zeros(size),
     )
 

@@ -56,6 +56,8 @@ class PPO:
         """Return the state before training, from fresh parameters or from `policy`."""
         actor, critic, crowd, later = jax.random.split(key, 4)
         params = self.env.policy.init(actor) if policy is None else policy
+        # Without weak types, which a first iteration would lose and so be compiled twice.
+        params = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), params)
         weights = self._critic.init(critic)
         size = self.env.policy.observation_size
         seen = moments.nothing((size,))

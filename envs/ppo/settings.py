@@ -33,7 +33,7 @@ class Settings:
     discount: float = 0.997
     trace: float = 0.95
     clip: float = 0.2
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     max_gradient_norm: float = 0.5
     value_weight: float = 0.5
 
@@ -61,7 +61,7 @@ class Settings:
         return -(-self.steps // self.batch)
 
 
-_ANT = Settings(steps=12_000_000, unroll=10, discount=0.97)
+_ANT = Settings(steps=12_000_000, unroll=10, discount=0.97, learning_rate=3e-4)
 
 PRESETS: Mapping[str, Settings] = MappingProxyType(
     {"hopper": Settings(), "ant": _ANT, "three_legged_ant": _ANT}

@@ -81,7 +81,7 @@ def _resume(ppo: PPO, key: PRNGKeyArray, policy: Any, checkpoint: Path) -> Train
     if not checkpoint.exists():
         return _init(ppo, key, policy)
     try:
-        return treefile.unpack(checkpoint.read_bytes(), jax.eval_shape(ppo.init, key, policy))
+        return treefile.unpack(checkpoint.read_bytes(), treefile.template(ppo.init, key, policy))
     except treefile.Misfit as error:
         raise RuntimeError(f"{checkpoint}: {error}; delete it to begin again") from error
 

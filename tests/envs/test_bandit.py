@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from envs.bandit import LEVELS, TokenBandit
-from envs.bandit.nearest import divergence_per_token
+from envs.bandit.nearest import divergence_per_token, nearest
 from envs.bandit.reference import cauchy_bins, tilted
 from mpo.errors import RequestError
 from mpo.policies import GPTPolicy, MarkovPolicy
@@ -51,7 +51,7 @@ def test_the_reference_is_the_clipped_cauchy_distribution():
 def test_the_squashed_reference_peaks_where_the_second_reward_does():
     squashed = TokenBandit(squash="tanh").reference
     np.testing.assert_allclose(squashed.sum(), 1.0)
-    assert squashed.argmax() in range(14, 27)
+    assert 1 + squashed[1:-1].argmax() in range(14, 27)
     median = np.searchsorted(squashed.cumsum(), 0.5)
     assert abs(median - (np.tanh(-0.7) + 1) * 50) < 3
 
@@ -85,7 +85,7 @@ def test_exact_return_counts_how_tokens_follow_each_other():
     np.testing.assert_allclose(SMALL.expected_return(cycle), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("reward", ("off_support", "aligned"))
+@pytest.mark.parametrize("reward", ["off_support", "aligned"])
 def test_agents_reach_the_return_of_their_level(reward):
     task = TokenBandit(reward=reward)
     base = task.reference @ task.token_reward
@@ -120,19 +120,28 @@ def test_training_starts_at_the_reference():
     assert scipy.stats.chisquare(seen, TASK.reference * tokens.size).pvalue > 0.001
 
 
-def test_the_gpt_is_brought_to_the_reference_once_and_deterministically():
-    task = TokenBandit(architecture="gpt", vocabulary=20, horizon=4)
-    params = jax.jit(task.initial)(jax.random.key(0))
-    target = jnp.asarray(task.reference)
-    divergence = divergence_per_token(task.policy, params, target, jax.random.key(9), 100)
-    assert divergence < 1e-3
-    fresh = task.policy.init(jax.random.key(0))
-    assert divergence_per_token(task.policy, fresh, target, jax.random.key(9), 100) > 0.3
-    again = TokenBandit(architecture="gpt", vocabulary=20, horizon=4).initial(jax.random.key(1))
-    assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.all(a == b)), params, again))
-    expert = draws(task, task.agent("expert"), 1_000).total
+def divergence(policy, params, probabilities):
+    return divergence_per_token(policy, params, probabilities, jax.random.key(9), 100)
+
+
+def test_a_transformer_is_brought_to_a_distribution():
+    policy, target = GPTPolicy(10, 4, layers=1, heads=1, width=8), jnp.asarray(SMALL.reference)
+    fitted = nearest(policy, target)
+    assert divergence(policy, fitted, target) < 1e-3
+    assert divergence(policy, jax.jit(policy.init)(jax.random.key(0)), target) > 0.3
+
+
+@pytest.mark.slow
+def test_the_gpt_is_brought_to_its_levels_once_and_deterministically():
+    task = TokenBandit(architecture="gpt")
+    params = jax.jit(task.initial)(jax.random.key(0))  # traced, and still computed only once
+    assert divergence(task.policy, params, jnp.asarray(task.reference)) < 1e-3
+    again = task.initial(jax.random.key(1))
+    same = jax.tree.map(lambda a, b: bool(jnp.all(a == b)), params, again)
+    assert jax.tree.all(same)
+    returns = np.asarray(draws(task, task.agent("expert"), 1_000).total)
     base = task.reference @ task.token_reward
-    np.testing.assert_allclose(expert.mean(), base + 0.95 * (1 - base), atol=0.02)
+    np.testing.assert_allclose(returns.mean(), base + 0.95 * (1 - base), atol=0.02)
 
 
 def test_double_precision_is_kept():
@@ -147,13 +156,19 @@ def test_double_precision_is_kept():
     assert SMALL.agent("expert").dtype == jnp.float32
 
 
-def test_a_policy_gradient_on_true_rewards_improves_the_return():
-    """The table can be trained: exact gradient ascent leaves the reference far behind."""
-    ascend = jax.jit(lambda p: p + 20.0 * jax.grad(SMALL.expected_return)(p))
-    params = start = SMALL.agent("reference")
-    for _ in range(100):
-        params = ascend(params)
-    assert SMALL.expected_return(params) > 0.9 > 0.3 > SMALL.expected_return(start)
+def test_ascent_of_the_exact_return_leaves_the_reference_far_behind():
+    """The table settles in the cycle that its docstring warns of: half the best return."""
+    start = SMALL.agent("reference")
+
+    @jax.jit
+    def ascend(params):
+        def step(params, _):
+            return params + 5.0 * jax.grad(SMALL.expected_return)(params), None
+
+        return jax.lax.scan(step, params, None, length=500)[0]
+
+    assert SMALL.expected_return(start) < 0.05
+    assert SMALL.expected_return(ascend(start)) > 0.45
 
 
 def test_architectures():
@@ -165,13 +180,13 @@ def test_architectures():
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
-    (
+    [
         ({"reward": "alligned"}, "did you mean 'aligned'"),
         ({"architecture": "lstm"}, "unknown architecture"),
         ({"squash": "sigmoid"}, "known are clip, tanh"),
         ({"vocabulary": 5}, "at least 10"),
         ({"horizon": 0}, "at least 1"),
-    ),
+    ],
 )
 def test_wrong_settings_are_refused(settings, complaint):
     with pytest.raises(RequestError, match=complaint):

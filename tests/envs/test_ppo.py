@@ -25,11 +25,14 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """Pays 1 − (a − x)² a step and draws x anew; `falls` ends every episode at once."""
+    """Pays 1 − (a − x)² a step and draws x anew.
+
+    `falls` ends every episode at once; `idle` pays 1 + x whatever the action.
+    """
 
     horizon: int = 5
     falls: bool = False
-    constant: bool = False
+    idle: bool = False
 
     @property
     def policy(self):
@@ -45,9 +48,10 @@ class Probe:
         return state.x
 
     def advance(self, state, action):
-        reward = 1.0 - (0.0 if self.constant else jnp.sum(jnp.square(action - state.x)))
+        gain = state.x if self.idle else -jnp.square(action - state.x)
+        reward = 1.0 + gain[0]
         following = jnp.sin(43.0 * state.x + 1.0)  # all over (-1, 1), and no key needed
-        return Place(following), jnp.asarray(reward), jnp.asarray(not self.falls)
+        return Place(following), reward, jnp.asarray(not self.falls)
 
 
 def test_the_best_action_is_found(tmp_path):
@@ -62,12 +66,13 @@ def test_the_best_action_is_found(tmp_path):
 
 @pytest.mark.parametrize(("falls", "worth"), [(False, 10.0), (True, 1.0)])
 def test_a_time_limit_keeps_the_future_and_a_fall_does_not(falls, worth, tmp_path):
-    """Reward 1 forever is worth 1/(1−γ) = 10, clock or no clock; before a fall it is worth 1."""
-    env = Probe(horizon=5, falls=falls, constant=True)
+    """Reward 1 on average is worth 1/(1−γ) = 10, clock or no clock; before a fall it is worth 1."""
+    env = Probe(horizon=5, falls=falls, idle=True)
     ppo = PPO(env, dataclasses.replace(SMALL, steps=SMALL.batch * 80))
     state = train(ppo, jax.random.key(0), tmp_path)
     value = ppo._value(state.critic, state.policy, state.crowd.state.x)
-    np.testing.assert_allclose(value * state.returns.std, worth, rtol=0.08)
+    _, level = np.polyfit(np.ravel(state.crowd.state.x), np.ravel(value), 1)
+    np.testing.assert_allclose(level * state.returns.std, worth, rtol=0.1)
 
 
 def test_seeds_train_side_by_side():
@@ -195,9 +200,7 @@ def test_advantages_are_those_of_a_plain_loop():
     ended = terminated | (rng.random((30, 4)) < 0.1)
     assert (ended & ~terminated).any()
     assert terminated.any()
-    found = advantages(
-        *map(jnp.asarray, (reward, value, next_value, terminated, ended)), 0.97, 0.9
-    )
+    found = advantages(*map(jnp.asarray, (reward, value, next_value, terminated, ended)), 0.97, 0.9)
     expected = plain_gae(reward, value, next_value, terminated, ended, 0.97, 0.9)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

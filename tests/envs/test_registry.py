@@ -112,9 +112,12 @@ def test_log_prob_of_a_response_has_a_gradient(task, population, responses):
 
 
 def test_reference_agents_have_the_structure_of_the_policy(task):
-    shapes = jax.tree.map(jnp.shape, jax.jit(task.policy.init)(jax.random.key(0)))
-    for level in task.agents():
-        assert jax.tree.map(jnp.shape, task.agent(level)) == shapes
+    fresh = jax.jit(task.policy.init)(jax.random.key(0))
+    for level in (*task.agents(), "expert"):
+        agent = task.agent(level)
+        assert jax.tree.structure(agent) == jax.tree.structure(fresh)
+        for leaf, like in zip(jax.tree.leaves(agent), jax.tree.leaves(fresh), strict=True):
+            assert (leaf.shape, leaf.dtype) == (like.shape, like.dtype)
     with pytest.raises(RequestError, match="unknown agent"):
         task.agent("no such agent")
 

@@ -29,7 +29,7 @@ def by_hand(params: GaussianParams, observation: np.ndarray) -> np.ndarray:
     return x @ np.asarray(params.kernels[-1]) + np.asarray(params.biases[-1])
 
 
-@pytest.mark.parametrize("batch", ((), (7,), (2, 3)))
+@pytest.mark.parametrize("batch", [(), (7,), (2, 3)])
 def test_mean_and_density_are_those_of_a_normal_distribution(batch):
     observation = jax.random.normal(jax.random.key(1), (*batch, 3))
     action = jax.random.normal(jax.random.key(2), (*batch, 2))

@@ -17,7 +17,7 @@ def test_default_is_as_large_as_gpt_nano():
     assert size == 3 * block + (100 + 10 + 100) * width + 2 * width
 
 
-@pytest.mark.parametrize(("layers", "heads", "width"), ((1, 1, 4), (2, 3, 12)))
+@pytest.mark.parametrize(("layers", "heads", "width"), [(1, 1, 4), (2, 3, 12)])
 def test_drawing_with_the_cache_follows_the_full_forward_pass(layers, heads, width):
     policy = GPTPolicy(9, 6, layers, heads, width)
     shapes = jax.eval_shape(policy.init, jax.random.key(0))

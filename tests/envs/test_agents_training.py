@@ -1,0 +1,167 @@
+"""Training to levels of skill: the nearest snapshot is kept, and a folder belongs to one request."""
+
+import dataclasses
+import json
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from envs import agents, ppo, registry
+from envs.agents import training
+from envs.ppo import Settings
+from envs.task import Response, Task
+from mpo.errors import RequestError
+from mpo.policies import GaussianPolicy
+
+SETTINGS = Settings(
+    steps=20_000, envs=64, unroll=5, epochs=4, minibatches=4, discount=0.5, learning_rate=1e-2
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark(Task):
+    """Ten steps, each paid 1 − (a − ½)²: a task that PPO masters in seconds."""
+
+    backend: str = "spring"
+    horizon: int = 10
+
+    name = "mark"
+
+    @property
+    def policy(self):
+        return GaussianPolicy(observation_size=1, action_size=1, hidden=(8,), initial_log_std=-1.0)
+
+    def initial(self, key):
+        return self.policy.init(key)
+
+    def start(self, key):
+        return jax.random.uniform(key, (1,))
+
+    def begin(self, start):
+        return start
+
+    def observe(self, state):
+        return state
+
+    def advance(self, state, action):
+        return state, 1.0 - jnp.sum(jnp.square(action - 0.5)), jnp.ones((), bool)
+
+    def respond(self, params, start, key):
+        actions = self.policy.sample(params, key, jnp.tile(start, (self.horizon, 1)))
+        reward = 1.0 - jnp.square(actions[:, 0] - 0.5)
+        return Response(actions, actions, reward, jnp.ones(self.horizon, bool))
+
+    def score(self, params, start, key):
+        return self.respond(params, start, key).total
+
+
+@pytest.fixture(autouse=True)
+def _mark(monkeypatch):
+    """Put the task in the registry, under the test's own module."""
+    entry = registry.Entry(f"{__name__}:Mark", "a mark to be hit")
+    tasks = MappingProxyType({**registry.TASKS, "mark": entry})
+    monkeypatch.setattr(registry, "TASKS", tasks)
+    monkeypatch.setattr(
+        registry.importlib, "import_module", _with_this(registry.importlib.import_module)
+    )
+    monkeypatch.setattr(training, "PRESETS", {**ppo.PRESETS, "mark": SETTINGS})
+
+
+def _with_this(import_module):
+    class Here:
+        pass
+
+    Here.Mark = Mark
+    return lambda name: Here if name == __name__ else import_module(name)
+
+
+def request(folder, *targets, **changes):
+    return training.Request(
+        **{"task": "mark", "targets": targets, "folder": folder, "settings": SETTINGS, **changes}
+    )
+
+
+def test_the_nearest_snapshot_to_each_level_is_kept(tmp_path):
+    outcome = training.train(request(tmp_path, 8.0, 9.0))
+    assert outcome.missed == ()
+    log = ppo.read_log(tmp_path)
+    assert log[-1]["return"] >= 9.0
+    assert max(line["return"] for line in log[:-1]) < 9.0  # it ended as soon as it could
+    for target in (8.0, 9.0):
+        agent = agents.read(tmp_path / f"mark-{target:g}")
+        nearest = min(log, key=lambda line: abs(line["return"] - target))
+        assert agent.provenance.steps == nearest["steps"]
+        assert agent.provenance.measured == outcome.agents[target].measured
+        assert agent.provenance.measured.episodes == 128
+        assert abs(agent.provenance.measured.mean - nearest["return"]) < 0.5
+
+
+def test_a_level_out_of_reach_is_reported_and_its_nearest_kept(tmp_path):
+    short = dataclasses.replace(SETTINGS, steps=2000)
+    outcome = training.train(request(tmp_path, 11.0, settings=short))
+    assert outcome.missed == (11.0,)
+    assert outcome.best < 10
+    assert agents.read(tmp_path / "mark-11").provenance.target == 11.0
+
+
+def test_the_same_request_continues_to_the_same_agents(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = training.train(request(whole, 8.0, 9.0))
+
+    def interrupt(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(request(parts, 8.0, 9.0), interrupt)
+    assert training.train(request(parts, 8.0, 9.0)).agents == expected.agents
+    for name in ("mark-8.npz", "mark-9.npz"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes()
+    # Once finished it is only read.
+    assert training.train(request(parts, 8.0, 9.0), interrupt).agents == expected.agents
+
+
+def test_a_folder_belongs_to_one_request(tmp_path):
+    training.train(request(tmp_path, 8.0))
+    with pytest.raises(RequestError, match=r"holds a training with other targets, seed"):
+        training.train(request(tmp_path, 9.0, seed=1))
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 0
+
+
+def test_it_can_start_from_a_given_agent(tmp_path, monkeypatch):
+    skilled = GaussianPolicy(1, 1, (8,), -3.0).init(jax.random.key(0))
+    skilled = dataclasses.replace(
+        skilled, biases=(skilled.biases[0], jnp.full_like(skilled.biases[1], 0.5))
+    )
+
+    class Loaded:
+        params = skilled
+
+    monkeypatch.setattr(training.catalogue, "load", {"mark/9": Loaded}.get)
+    training.train(request(tmp_path, 9.0, start_from="mark/9"))
+    first = ppo.read_log(tmp_path)[0]
+    assert first["return"] > 9.5
+    assert np.isclose(first["log_std"], -3.0, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"task": "hoper"}, "unknown task of reference agents 'hoper': did you mean 'hopper'"),
+        ({"targets": ()}, "at least one --target-return"),
+        ({"episodes": 1}, "episodes is 1"),
+    ],
+)
+def test_a_wrong_request_writes_nothing(wrong, words, tmp_path):
+    folder = tmp_path / "out"
+    with pytest.raises(RequestError, match=words):
+        training.train(request(folder, 8.0, **wrong))
+    assert not folder.exists()
+
+
+def test_an_unwritable_folder_is_a_wrong_request(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="cannot write to .*file"):
+        training.train(request(tmp_path / "file", 8.0))
