@@ -4,9 +4,9 @@ from dataclasses import dataclass, fields, replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from mpo.errors import RequestError
+from mpo.settings import Leaf
 
 
 @jax.tree_util.register_dataclass
@@ -24,10 +24,10 @@ class Comparison:
       reward: explicit reward of each response, shape [K].
     """
 
-    logp: Array
-    length: Array
-    ref_logp: Array | None = None
-    reward: Array | None = None
+    logp: Leaf
+    length: Leaf
+    ref_logp: Leaf = None
+    reward: Leaf = None
 
     def checked(self, needed: tuple[str, ...], by: str) -> "Comparison":
         """Return this comparison in one dtype, or say what objective `by` cannot work with.

@@ -14,7 +14,7 @@ class RequestError(ValueError):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """Build the error for a `name` that is not among the `known` names of its `kind`."""
-    names = sorted(known)
+    names = sorted(map(str, known))
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return RequestError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")

@@ -11,6 +11,10 @@ import numpy as np
 from mpo.errors import RequestError, unknown
 
 T = TypeVar("T")
+
+# What a field of a pytree holds: an array, or what a transformation puts in its place (a
+# tracer, a stack of arrays, an axis of `vmap`), which is why its shape is not annotated.
+Leaf = Any
 Complaint = str | None
 
 

@@ -1,11 +1,11 @@
-"""The root of the command and what its subcommands share: exit status, one-line errors, `--json`."""
+"""The root of the command: its subcommands, its exit status, its one-line errors."""
 
 import sys
 import traceback
 
-import click
 import typer
 
+from discovery.cli import listing, objectives
 from mpo.errors import RequestError
 
 app = typer.Typer(
@@ -15,13 +15,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("list")(listing.show)
+app.command("landscape")(objectives.landscape)
 
 
 @app.callback()
 def _options(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
-    """Hold the options that stand before the subcommand; `main` reads them."""
+    """Declare the option that stands before the subcommand; `main` reads it."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,31 +31,21 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
-        result = app(arguments, standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
+        app(arguments)
+    except SystemExit as exit_:  # how the parser reports its own verdict
+        return exit_.code if isinstance(exit_.code, int) else 0
     except RequestError as error:
         return _fail(error, 2, debug)
     except Exception as error:
         return _fail(error, 1, debug)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _fail(error: Exception, status: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    else:
-        line = " ".join(str(error).split()) or type(error).__name__
-        hint = "" if status == 2 else f" ({type(error).__name__}; --debug shows the traceback)"
-        print(f"discovery: {line}{hint}", file=sys.stderr)
+        return status
+    line = " ".join(str(error).split()) or "it gave no reason"
+    hint = "" if status == 2 else f" ({type(error).__name__}; --debug shows where)"
+    print(f"discovery: {line}{hint}", file=sys.stderr)
     return status
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

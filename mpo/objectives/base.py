@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.potentials.base import Progress
-from mpo.settings import switch
+from mpo.settings import Leaf, switch
 
-Number = float | Array
+Number = Leaf  # a float, or an array of one
 Loss = Float[Array, ""]
 
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mpo.settings import Leaf
+
 _LOG_SQRT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -20,11 +22,11 @@ class GaussianParams:
     travel with the weights, and no gradient reaches them.
     """
 
-    kernels: tuple[Array, ...]
-    biases: tuple[Array, ...]
-    log_std: Array
-    observation_mean: Array
-    observation_std: Array
+    kernels: tuple[Leaf, ...]
+    biases: tuple[Leaf, ...]
+    log_std: Leaf
+    observation_mean: Leaf
+    observation_std: Leaf
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from mpo.settings import build
 
 POTENTIALS: Final[dict[str, Callable[..., Potential]]] = {
     "log": Log,
-    "negative_entropy": lambda: Log(shift=1.0),
     "logit": Logit,
     "euclidean": Euclidean,
     "tsallis": Tsallis,

@@ -15,6 +15,7 @@ from mpo.potentials.base import Potential, Progress
 from mpo.potentials.nonnegative import positivity
 from mpo.potentials.roles import Role
 from mpo.potentials.roles import role as named_role
+from mpo.settings import Leaf
 
 # Increasing functions of ℓ = log x, finite with their slopes from -1e4 to +10. What each is
 # for is where its slope d/dℓ lies, for that is the weight a comparison gets in the gradient.
@@ -56,8 +57,8 @@ class BasisPotential(Potential):
         but softplus search the weights in log space.
     """
 
-    weight: Array
-    weight_end: Array | None
+    weight: Leaf
+    weight_end: Leaf
     library: tuple[str, ...] = field(default=DEFAULT_LIBRARY, metadata={"static": True})
     positive: str = field(default="shifted_log", metadata={"static": True})
 
@@ -99,7 +100,7 @@ class BasisPotential(Potential):
         temporal: bool = False,
         positive: str = "shifted_log",
     ) -> "BasisPotential":
-        """Return the potential that makes an objective ORPO: log x for ψ, log-odds for φ⁻¹."""
+        """Return a combination of few functions at its ORPO setting: log x for ψ, logit for φ⁻¹."""
         one = {Role.PSI: "log", Role.PHI_INV: "logit"}[named_role(role)]
         return cls.of({one: 1.0}, library=library, temporal=temporal, positive=positive)
 

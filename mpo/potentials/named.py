@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from mpo.logspace import log1mexp, log_odds
 from mpo.potentials.base import OmegaPotential, Progress
-from mpo.settings import number
+from mpo.settings import Leaf, number
 
 
 class ClosedFormPotential(OmegaPotential):
@@ -41,7 +41,7 @@ class Log(ClosedFormPotential):
     sees), and D_h the Kullback-Leibler divergence.
     """
 
-    shift: float | Array = number(0.0)
+    shift: Leaf = number(0.0)
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return log x + shift."""
@@ -93,7 +93,7 @@ class Euclidean(ClosedFormPotential):
     distance itself is slope ½.
     """
 
-    slope: float | Array = number(2.0, above=0.0)
+    slope: Leaf = number(2.0, above=0.0)
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return x / slope."""
@@ -118,7 +118,7 @@ class Tsallis(ClosedFormPotential):
     x^{α-1} overflows where log x < -88 / (1 - α) in float32.
     """
 
-    alpha: float | Array = number(0.5, above=0.0, other_than=1.0)
+    alpha: Leaf = number(0.5, above=0.0, other_than=1.0)
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return (x^{α-1} - 1) / (α - 1)."""

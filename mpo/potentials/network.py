@@ -16,6 +16,7 @@ from mpo.potentials.base import Potential, Progress
 from mpo.potentials.nonnegative import positivity
 from mpo.potentials.roles import ORPO, Role
 from mpo.potentials.roles import role as named_role
+from mpo.settings import Leaf
 
 _EXP_TANGENT = 10.0  # e^u goes on as its tangent from here
 _LEAST_SLOPE = 1e-6  # added to every slope under a logarithm, where zero cannot stand
@@ -74,11 +75,11 @@ class NetworkPotential(Potential):
       positive: name of the parametrisation of s, e, w and a (`mpo.potentials.nonnegative`).
     """
 
-    slope: Array
-    slope_end: Array | None
-    bias: Array
-    output: Array
-    skip: Array
+    slope: Leaf
+    slope_end: Leaf
+    bias: Leaf
+    output: Leaf
+    skip: Leaf
     role: Role = field(metadata={"static": True})
     positive: str = field(default="shifted_log", metadata={"static": True})
 
@@ -92,7 +93,7 @@ class NetworkPotential(Potential):
         positive: str = "shifted_log",
         seed: int = 0,
     ) -> "NetworkPotential":
-        """Return the potential that makes an objective ORPO: all w = 0, a = 1.
+        """Return a learned potential of nine kinds of unit, at its ORPO setting: all w = 0, a = 1.
 
         The units that do not act yet are drawn from `seed`, so that they differ when a
         search lets them in: s = e log-normal around 1, b normal of standard deviation ½.

@@ -1,0 +1,1 @@
+"""The outer loop: what searches objectives, and the `discovery` command."""

@@ -1,0 +1,25 @@
+"""`discovery list`: everything that has a name."""
+
+import inspect
+
+from discovery.cli.output import JSON, show_json, show_table
+from mpo.objectives import OBJECTIVES
+from mpo.potentials import POTENTIALS
+
+
+def show(as_json: bool = JSON) -> None:
+    """List tasks, dataset kinds, objectives and potentials, a line each."""
+    found = {
+        "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
+        "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
+    }
+    if as_json:
+        show_json(found)
+        return
+    for title, entries in found.items():
+        show_table(title, ("name", "what it is"), list(entries.items()))
+        print()
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").split("\n", 1)[0]
