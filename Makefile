@@ -6,6 +6,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 
 discover: .venv/.library  ## the main job, from nothing to a first result
 	.venv/bin/discovery list
+	.venv/bin/discovery data make --task token_bandit --kind shuffled --rows 1000 --out runs/bandit/shuffled.npz
 	.venv/bin/discovery landscape dpo simpo orpo --out runs/landscape
 
 test: .venv/.development  ## every test, slow ones too

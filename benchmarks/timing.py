@@ -52,4 +52,5 @@ def compare(
 def machine() -> str:
     """Return what the figures were measured on, in a line."""
     devices = jax.devices()
-    return f"{len(devices)} x {devices[0].device_kind} ({jax.default_backend()}), jax {jax.__version__}"
+    kind = f"{len(devices)} x {devices[0].device_kind} ({jax.default_backend()})"
+    return f"{kind}, jax {jax.__version__}"

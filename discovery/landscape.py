@@ -74,7 +74,8 @@ def draw(
 
     drawn = {name: np.asarray(landscape(o, grid, progress)) for name, o in objectives.items()}
     top = max(float(np.percentile(values, 99)) for values in drawn.values())
-    norm = LogNorm(vmin=max(top * 1e-3, 1e-12), vmax=max(top, 1e-9))
+    lowest = max(top * 1e-3, 1e-12)
+    norm = LogNorm(vmin=lowest, vmax=max(top, 1e-9))
     figure = Figure(figsize=(2.9 * len(drawn) + 0.9, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(drawn), squeeze=False, sharex=True, sharey=True)
@@ -84,7 +85,7 @@ def draw(
         axes[1, column].set_xlabel("log π(rejected)")
         for row in range(2):
             image = axes[row, column].imshow(
-                np.maximum(values[..., row], norm.vmin),
+                np.maximum(values[..., row], lowest),
                 origin="lower", extent=extent, norm=norm, cmap="viridis", aspect="equal",
             )  # fmt: skip
             axes[row, column].axline(

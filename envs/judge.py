@@ -70,21 +70,8 @@ class Judge:
             raise RequestError(f"the share of flipped rankings must be in [0, 1], not {self.flip}")
 
     def rank(self, key: PRNGKeyArray, returns: Float[Array, " K"]) -> Int[Array, " K"]:
-        """Return the responses' indices, best first.
-
-        Plackett–Luce by the Gumbel trick: sorting R/η + G, G standard Gumbel,
-        draws from it exactly.
-        """
-        noise_key, flip_key = jax.random.split(key)
-        noise = jax.random.gumbel(noise_key, returns.shape, returns.dtype)
-        if self.temperature is None:
-            order = jnp.lexsort((noise, -returns))
-        else:
-            # Differences to the best stay finite where R/η would overflow;
-            # those that underflow to −∞ together are ordered by return.
-            scaled = (returns - jnp.max(returns)) / self.temperature
-            order = jnp.lexsort((-returns, -(scaled + noise)))
-        return jnp.where(jax.random.bernoulli(flip_key, self.flip), order[::-1], order)
+        """Return the responses' indices, best first."""
+        return rank(key, returns, self.temperature, self.flip)
 
     def prefers(self, a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
         """Return P(a before b) for true returns `a` and `b`, flips included."""
@@ -93,4 +80,27 @@ class Judge:
             right = 0.5 * (1.0 + np.sign(gap))
         else:
             right = 0.5 * (1.0 + np.tanh(0.5 * gap / self.temperature))  # σ, without overflow
-        return (1.0 - self.flip) * right + self.flip * (1.0 - right)
+        return np.asarray((1.0 - self.flip) * right + self.flip * (1.0 - right))
+
+
+def rank(
+    key: PRNGKeyArray,
+    returns: Float[Array, " K"],
+    temperature: float | Float[Array, ""] | None,
+    flip: float | Float[Array, ""],
+) -> Int[Array, " K"]:
+    """Return what `Judge(temperature, flip).rank` does; here both may be traced.
+
+    Plackett–Luce by the Gumbel trick: sorting R/η + G, G standard Gumbel, draws
+    from it exactly.
+    """
+    noise_key, flip_key = jax.random.split(key)
+    noise = jax.random.gumbel(noise_key, returns.shape, returns.dtype)
+    if temperature is None:
+        order = jnp.lexsort((noise, -returns))
+    else:
+        # Differences to the best stay finite where R/η would overflow; those that
+        # underflow to −∞ together are ordered by return.
+        scaled = (returns - jnp.max(returns)) / temperature
+        order = jnp.lexsort((-returns, -(scaled + noise)))
+    return jnp.where(jax.random.bernoulli(flip_key, flip), order[::-1], order)

@@ -1,17 +1,20 @@
-"""What a task is: where a response starts, how a policy responds, and what the response is worth."""
+"""What a task is: where a response starts, how a policy responds, what the response is worth."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray
 
-Params = PyTree[Array]
-Start = PyTree[Array]
+from mpo.settings import Leaf
+
+Params = Any  # a pytree of arrays
+Start = Any  # a pytree of arrays
 
 
+@runtime_checkable
 class Policy(Protocol):
     """What every task asks of its policy architecture (see `mpo.policies`)."""
 
@@ -36,10 +39,10 @@ class Response:
       mask: which steps belong to the response, shape [T]; false after termination.
     """
 
-    inputs: Array
-    outputs: Array
-    reward: Float[Array, "*batch steps"]
-    mask: Bool[Array, "*batch steps"]
+    inputs: Leaf
+    outputs: Leaf
+    reward: Leaf
+    mask: Leaf
 
     @property
     def length(self) -> Float[Array, "*batch"]:
@@ -53,7 +56,7 @@ class Response:
 
 
 class Task(ABC):
-    """An environment with a policy architecture and a true return; every method is for ONE response.
+    """An environment, a policy architecture and a true return; every method is for ONE response.
 
     Batches, populations and seeds are `vmap`s of these methods, by the caller.
     Nothing outside a task's own file depends on which task it is.

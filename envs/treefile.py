@@ -34,15 +34,16 @@ def pack(tree: object) -> bytes:
 
 def template(make: Callable[..., object], *arguments: Any) -> Template:
     """Return the template of the trees that `make(*arguments)` returns; nothing is computed."""
-    structures = []
+    seen = []
 
-    def traced(*arguments: Any) -> dict[str, Array]:
+    def traced(*arguments: Any) -> list[Array]:
         tree = make(*arguments)
-        structures.append(jax.tree.structure(tree))
-        return dict(_named(tree))
+        seen.append((jax.tree.structure(tree), [name for name, _ in _named(tree)]))
+        return jax.tree.leaves(tree)
 
     leaves = jax.eval_shape(traced, *arguments)
-    return Template(structures[-1], leaves)
+    structure, names = seen[-1]
+    return Template(structure, dict(zip(names, leaves, strict=True)))
 
 
 def unpack(content: bytes, like: Template) -> Any:
@@ -76,7 +77,7 @@ def _named(tree: object) -> list[tuple[str, Array]]:
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in flat]
 
 
-def _is_key(leaf: Array) -> bool:
+def _is_key(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
 
 
@@ -84,7 +85,7 @@ def _plain(leaf: Array) -> Array:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
-def _restore(name: str, saved: np.ndarray, like: Array) -> Array:
+def _restore(name: str, saved: np.ndarray, like: Any) -> Array:
     expected = jax.eval_shape(_plain, like)
     if saved.shape != expected.shape or saved.dtype != expected.dtype:
         raise Misfit(

@@ -1,12 +1,13 @@
 """`discovery agents`: train, list and watch the reference agents."""
 
-import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from discovery.cli.output import JSON, show_json, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ def train(
     episodes: Annotated[
         int, typer.Option(help="Episodes that measure each agent in the end.")
     ] = 128,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: bool = JSON,
 ) -> None:
     """Train until every level of skill was passed, and keep the agent nearest to each."""
     from envs.agents import training
@@ -71,7 +72,7 @@ def show(
     folder: Annotated[
         Path | None, typer.Argument(help="A folder of agents.", show_default="those that ship")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: bool = JSON,
 ) -> None:
     """List the agents that ship with the package, or those in a folder."""
     from envs import agents
@@ -117,17 +118,21 @@ def _print(listing: "dict[str, Provenance]", as_json: bool) -> None:
     import dataclasses
 
     if as_json:
-        rows = {name: dataclasses.asdict(about) for name, about in listing.items()}
-        typer.echo(json.dumps(rows, indent=2))
+        show_json({name: dataclasses.asdict(about) for name, about in listing.items()})
         return
-    width = max(map(len, ["agent", *listing]))
-    typer.echo(f"{'agent':{width}}  {'task':16}  {'level':>6}  {'return':>14}  episodes  steps")
-    for name, about in listing.items():
-        elsewhere = "".join(f"  ({m} in {task})" for task, m in about.elsewhere.items())
-        typer.echo(
-            f"{name:{width}}  {about.task:16}  {about.target:6g}  {about.measured!s:>14}  "
-            f"{about.measured.episodes:8d}  {about.steps / 1e6:4.1f}M{elsewhere}"
+    columns = ("agent", "level", "return", "episodes", "trained for", "elsewhere")
+    rows = [
+        (
+            name,
+            f"{about.target:g}",
+            str(about.measured),
+            str(about.measured.episodes),
+            f"{about.steps / 1e6:.1f}M steps",
+            ", ".join(f"{found} in {task}" for task, found in about.elsewhere.items()),
         )
+        for name, about in listing.items()
+    ]
+    show_table("Agents: mean return ± standard error, actions sampled", columns, rows)
 
 
 @contextmanager

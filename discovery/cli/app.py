@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from discovery.cli import listing, objectives
+from discovery.cli import agents, data, listing, objectives
 from mpo.errors import RequestError
 
 app = typer.Typer(
@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 app.command("list")(listing.show)
 app.command("landscape")(objectives.landscape)
+app.add_typer(agents.app, name="agents")
+app.add_typer(data.app, name="data")
 
 
 @app.callback()

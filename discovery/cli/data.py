@@ -1,6 +1,5 @@
 """`discovery data`: make, import and look at preference datasets."""
 
-import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from discovery.cli.output import JSON, show_json, show_table
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from envs.data import Dataset
+    from envs.data import Dataset, Statistics
 
 app = typer.Typer(
     help="Preference datasets: comparisons with a known fault, or your own.",
@@ -24,20 +25,26 @@ def make(
     out: Annotated[Path, typer.Option(help="File to write, such as d.npz.")],
     task: str = typer.Option("hopper", help="The task: see `discovery list`."),
     kind: str = typer.Option("base", help="What is wrong with it: see `discovery list`."),
-    rows: int | None = typer.Option(None, help="Comparisons [as many as in the paper]."),
+    rows: int | None = typer.Option(None, help="Comparisons; by default as many as in the paper."),
     expert: str = typer.Option("expert", help="The expert: expert, hopper/1800, or a path."),
-    reference: str | None = typer.Option(None, help="The reference agent [by task and kind]."),
-    flip: float | None = typer.Option(None, help="Share of rankings that are reversed [by kind]."),
+    reference: str | None = typer.Option(
+        None, help="The reference agent; by default that of task and kind."
+    ),
+    flip: float | None = typer.Option(
+        None, help="Share of rankings that are reversed; by default the kind's."
+    ),
     judge: str | None = typer.Option(
-        None, help="The judge's temperature: perfect, low, medium or high [by kind]."
+        None, help="The judge's temperature: perfect, low, medium or high; default: the kind's."
     ),
     temperature: float | None = typer.Option(
         None, help="The judge's temperature, in units of return, in place of --judge."
     ),
     responses: int = typer.Option(2, help="Responses that each comparison ranks."),
-    horizon: int | None = typer.Option(None, help="Steps or tokens in a response [by task]."),
+    horizon: int | None = typer.Option(
+        None, help="Steps or tokens in a response; by default the task's."
+    ),
     seed: int = typer.Option(0, help="Seed of all that is random."),
-    as_json: bool = typer.Option(False, "--json", help="Print what was made as JSON."),
+    as_json: bool = JSON,
 ) -> None:
     """Let agents act, and a judge rank them; the same request gives the same file."""
     from envs import data
@@ -68,7 +75,7 @@ def import_(
     out: Annotated[Path, typer.Option(help="File to write, such as d.npz.")],
     task: str | None = typer.Option(None, help="The task it is of, if it is one of these."),
     vocabulary: int | None = typer.Option(None, help="Number of tokens, for token sequences."),
-    as_json: bool = typer.Option(False, "--json", help="Print what was made as JSON."),
+    as_json: bool = JSON,
 ) -> None:
     """Check your own arrays, and write them as a dataset (arrays: see envs.data.from_arrays)."""
     from envs import data
@@ -84,7 +91,7 @@ def show(
     figure: Annotated[
         Path | None, typer.Option(help="Picture to write: .png, .pdf or .svg.")
     ] = None,
-    as_json: bool = typer.Option(False, "--json", help="Print as JSON."),
+    as_json: bool = JSON,
 ) -> None:
     """Show counts, returns of winners and losers, and how often the labels are right."""
     from envs import data
@@ -103,22 +110,27 @@ def _print(path: Path, dataset: "Dataset", as_json: bool) -> None:
 
     found = data.statistics(dataset)
     if as_json:
-        values = {"file": str(path), **dataclasses.asdict(found), "about": dataset.about.as_json()}
-        typer.echo(json.dumps(values, indent=2))
+        about = dataset.about.as_json()
+        show_json({"file": str(path), **dataclasses.asdict(found), "about": about})
         return
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    for name, value in _lines(path, dataset):
-        console.print(f"{name:12} {value}", markup=False)
+    for name, value in _lines(path, dataset, found):
+        print(f"{name:9}{value}")
     if found.meetings:
-        console.print(_meetings(found.meetings))
+        print()
+        rows: list[tuple[str, ...]] = [
+            (
+                one.better,
+                one.worse,
+                f"{one.pairs:,}",
+                "" if one.right is None else f"{one.right:.1%}",
+            )
+            for one in found.meetings
+        ]
+        show_table("who was ranked above whom", ("better", "worse", "pairs", "rightly"), rows)
 
 
-def _lines(path: Path, dataset: "Dataset") -> "Iterator[tuple[str, str]]":
-    from envs import data
-
-    found, about = data.statistics(dataset), dataset.about
+def _lines(path: Path, dataset: "Dataset", found: "Statistics") -> "Iterator[tuple[str, str]]":
+    about = dataset.about
     yield "file", f"{path}, {path.stat().st_size / 1e6:,.1f} MB"
     yield "task", about.task or "not one of this package"
     yield "rows", f"{found.rows:,} comparisons of {found.responses} responses"
@@ -143,18 +155,6 @@ def _lines(path: Path, dataset: "Dataset") -> "Iterator[tuple[str, str]]":
         words = "perfect" if eta is None else f"temperature {eta:.4g}"
         yield "judge", f"{words}, {recipe.judge.flip:.1%} of the rankings flipped"
         yield "recipe", f"{recipe.digest[:16]}, seed {recipe.seed}"
-
-
-def _meetings(meetings: Any) -> Any:
-    from rich.table import Table
-
-    table = Table("ranked better", "ranked worse", box=None, padding=(0, 2, 0, 0))
-    table.add_column("pairs", justify="right")
-    table.add_column("right", justify="right")
-    for one in meetings:
-        right = "" if one.right is None else f"{one.right:.1%}"
-        table.add_row(one.better, one.worse, f"{one.pairs:,}", right)
-    return table
 
 
 @contextmanager

@@ -9,7 +9,12 @@ from mpo.potentials import POTENTIALS
 
 def show(as_json: bool = JSON) -> None:
     """List tasks, dataset kinds, objectives and potentials, a line each."""
+    import envs
+    from envs.data import KINDS
+
     found = {
+        "tasks": dict(envs.tasks()),
+        "dataset kinds": {name: kind.summary for name, kind in KINDS.items()},
         "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
         "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
     }

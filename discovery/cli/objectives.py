@@ -30,7 +30,7 @@ def landscape(
     objectives = {name: objective(name) for name in names}
     grid = Grid(low=low, high=high, points=points)
     drawn = draw(objectives, grid, out / "landscape.png", progress)
-    np.savez(out / "landscape.npz", log_pi=grid.axis, **drawn)
+    np.savez(out / "landscape.npz", allow_pickle=False, log_pi=grid.axis, **drawn)
     peaks = {
         name: {"chosen": float(v[..., 0].max()), "rejected": float(v[..., 1].max())}
         for name, v in drawn.items()

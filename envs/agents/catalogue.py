@@ -22,7 +22,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 
 def names() -> list[str]:
     """Return what `load` accepts: the shipped agents by task and level, then the roles."""
-    return [*_shipped(), *ALIASES]
+    shipped = _shipped()
+    return [*shipped, *(role for role, real in ALIASES.items() if real in shipped)]
 
 
 def load(name: str) -> Agent:

@@ -18,9 +18,9 @@ from envs.task import Task
 from mpo.errors import RequestError, unknown
 
 LOOK = 32
-"""Episodes by which the training is judged after each chunk."""
-CHUNK = 5
-"""Iterations between two looks."""
+"""Episodes that tell whether the agent of the moment may be one to keep; more then confirm it."""
+BETWEEN = 160_000
+"""Environment steps between two looks, about."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,13 @@ def train(request: Request, report: Callable[[Line], None] = lambda _: None) -> 
         learner,
         key,
         request.folder,
-        chunk=CHUNK,
+        chunk=max(1, round(BETWEEN / request.settings.batch)),
         policy=start,
         visit=ladder.visit,
         report=report,
     )
-    best = max(line["return"] for line in ppo.read_log(request.folder))
+    lines = ppo.read_log(request.folder)
+    best = max(line["return"] for line in lines if line["confirmed"])
     missed = tuple(target for target in request.targets if best < target)
     return Outcome({t: ladder.finish(t) for t in request.targets}, missed, best)
 
@@ -96,23 +97,27 @@ class _Ladder:
     task: Task
 
     def visit(self, state: TrainState) -> Mapping[str, Any]:
-        key = jax.random.fold_in(jax.random.key(self.request.seed), state.iteration)
-        seen = measure(self.task, state.policy, key, LOOK)
-        for target in self.request.targets:
-            if abs(seen.mean - target) < self._gap(target):
-                steps = int(state.iteration) * self.request.settings.batch
-                agent = Agent(state.policy, _provenance(self.request, target, steps, seen))
-                files.write(agent, self._path(target))
-        before = [line["return"] for line in ppo.read_log(self.request.folder)]
-        best = max([*before, seen.mean])
+        request, top = self.request, max(self.request.targets)
+        key = jax.random.fold_in(jax.random.key(request.seed), state.iteration)
+        look, confirm = jax.random.split(key)
+        seen = measure(self.task, state.policy, look, LOOK)
+        confirmed = seen.mean >= top or any(self._nearer(seen, t) for t in request.targets)
+        if confirmed:
+            seen = measure(self.task, state.policy, confirm, request.episodes)
+            steps = int(state.iteration) * request.settings.batch
+            for target in request.targets:
+                if self._nearer(seen, target):
+                    agent = Agent(state.policy, _provenance(request, target, steps, seen))
+                    files.write(agent, self._path(target))
         return {
             "return": seen.mean,
             "standard_error": seen.standard_error,
-            "enough": best >= max(self.request.targets),
+            "confirmed": confirmed,
+            "enough": confirmed and seen.mean >= top,
         }
 
     def finish(self, target: float) -> Provenance:
-        """Measure the agent kept for a target anew: the look that chose it flatters it."""
+        """Measure the agent kept for a target anew: the measurement that chose it flatters it."""
         agent = files.read(self._path(target))
         key = jax.random.fold_in(jax.random.key(self.request.seed), 2**31 - 1)
         measured = measure(self.task, agent.params, key, self.request.episodes)
@@ -120,11 +125,12 @@ class _Ladder:
         files.write(Agent(agent.params, provenance), self._path(target))
         return provenance
 
-    def _gap(self, target: float) -> float:
+    def _nearer(self, seen: Measurement, target: float) -> bool:
+        """Whether this is nearer to the target than the agent kept so far, if there is one."""
         path = self._path(target)
         if not path.with_name(path.name + ".json").exists():
-            return float("inf")
-        return abs(files.read_provenance(path).measured.mean - target)
+            return True
+        return abs(seen.mean - target) < abs(files.read_provenance(path).measured.mean - target)
 
     def _path(self, target: float) -> Path:
         return self.request.folder / catalogue.file_name(self.request.task, target)

@@ -13,10 +13,10 @@ from envs.data.archive import DatasetError
 from envs.data.cache import cache_folder, cached
 from envs.data.dataset import About, Dataset, load
 from envs.data.kinds import KINDS, Kind
-from envs.data.make import Plan, make, plan
+from envs.data.making import Plan, make, plan
 from envs.data.own import from_arrays, from_npz
 from envs.data.recipe import Author, Recipe
-from envs.data.statistics import Statistics, statistics
+from envs.data.summary import Statistics, statistics
 from envs.data.view import Batch, View
 
 __all__ = [

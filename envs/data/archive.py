@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import jax
 import numpy as np
 
 from mpo.errors import RequestError
@@ -113,20 +114,15 @@ def writing(path: Path, layout: Mapping[str, Any], metadata: Mapping[str, Any]) 
       OSError: the disk is full, or fails; nothing is left behind.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    file = _created(partial, path)
     try:
-        if path.is_dir():
-            raise RequestError(f"cannot write {path}: it is a folder; give the name of a file")
-        with partial.open("x+b") as file:
+        with file:
             writer = Writer(file, _reserve(file, layout), layout)
             yield writer
             writer.seal(metadata)
         partial.replace(path)
         _sync(path.parent)
     except OSError as error:
-        if error.errno in _REFUSED and error.filename == str(partial):
-            raise RequestError(
-                f"cannot write {path}: {error.strerror}; choose a folder that can be written to"
-            ) from error
         needed = sum(spec.size * spec.dtype.itemsize for spec in layout.values())
         what = f"could not write {path} ({needed / 1e6:,.1f} MB): {error.strerror or error}"
         raise OSError(error.errno, what) from error
@@ -147,11 +143,17 @@ def read(path: Path, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[s
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             about = _metadata(archive, path)
+            members = {info.filename: info for info in archive.infolist()}
+            listed = {f"{name}.npy": said for name, said in about["arrays"].items()}
+            if odd := sorted(members.keys() ^ listed.keys() ^ {METADATA}):
+                raise ValueError(f"its arrays and its metadata do not agree on {', '.join(odd)}")
             arrays = {
-                info.filename.removesuffix(".npy"): _mapped(archive, info, file)
-                for info in archive.infolist()
-                if info.filename != METADATA
+                name.removesuffix(".npy"): _mapped(archive, members[name], said, file)
+                for name, said in listed.items()
             }
+            for name, values in arrays.items() if verify else ():
+                if _sha256(values) != about["arrays"][name]["sha256"]:
+                    raise ValueError(f"{name} has not the checksum it should have")
     except DatasetError:
         raise
     except FileNotFoundError as error:
@@ -162,13 +164,37 @@ def read(path: Path, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[s
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, struct.error, RuntimeError) as error:
-        raise DatasetError(f"{path} is corrupt: {error}; {_REMEDY}") from error
-    _compare(path, arrays, about["arrays"], verify)
+    except _CORRUPT as error:
+        raise DatasetError(
+            f"{path} is corrupt: {str(error) or type(error).__name__}; {_REMEDY}"
+        ) from error
     return arrays, about
 
 
+_CORRUPT = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+)
+"""What the parts that read raise, where bytes are not what they should be."""
 _REMEDY = "make it again, or copy it again from where it is whole"
+
+
+def _created(partial: Path, path: Path) -> IO[bytes]:
+    try:
+        if path.is_dir():
+            raise RequestError(f"cannot write {path}: it is a folder; give the name of a file")
+        return partial.open("x+b")
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        raise RequestError(
+            f"cannot write {path}: {error.strerror}; choose a place that can be written to"
+        ) from error
 
 
 def _reserve(file: IO[bytes], layout: Mapping[str, Any]) -> dict[str, int]:
@@ -207,6 +233,8 @@ def _metadata(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
             f"{path} has no {METADATA}: it is no dataset of this package; arrays of your own "
             "become one by `discovery data import` or envs.data.from_arrays"
         )
+    if archive.getinfo(METADATA).compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{METADATA} is compressed")
     about = json.loads(archive.read(METADATA))
     if not isinstance(about, dict) or about.get("schema") != SCHEMA:
         found = about.get("schema") if isinstance(about, dict) else None
@@ -214,50 +242,30 @@ def _metadata(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
             f"{path} has schema {found}, and this version reads {SCHEMA}: "
             "read it with the version that made it, or make it again"
         )
-    if not isinstance(about["arrays"], dict):
-        raise TypeError("its metadata lists no arrays")
     return about
 
 
-def _mapped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) -> np.ndarray:
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{info.filename} is compressed")
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        if version != (1, 0):
-            raise ValueError(f"{info.filename} has npy version {version}")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-        header = member.tell()
-    if fortran or dtype.hasobject:
-        raise ValueError(f"{info.filename} is not plain numbers in C order")
-    count = int(np.prod(shape, dtype=object))
-    if header + count * dtype.itemsize != info.file_size:
-        raise ValueError(f"{info.filename} has not the size of {dtype}{list(shape)}")
+def _mapped(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, said: Mapping[str, Any], file: IO[bytes]
+) -> np.ndarray:
+    """Map one array. Its npy header must be the one that what is said of it would get."""
+    spec = jax.ShapeDtypeStruct(tuple(said["shape"]), np.dtype(said["dtype"]))
+    if info.compress_type != zipfile.ZIP_STORED or spec.dtype.kind not in "fiu":
+        raise ValueError(f"{info.filename} is not numbers as they are")
+    archive.open(info).close()  # compares the member with what the archive's directory says
     file.seek(info.header_offset)
     name, extra = struct.unpack("<HH", file.read(_LOCAL_HEADER)[-4:])
-    offset = info.header_offset + _LOCAL_HEADER + name + extra + header
-    if offset + count * dtype.itemsize > os.fstat(file.fileno()).st_size:
+    file.seek(name + extra, os.SEEK_CUR)
+    header, size = _npy_header(spec), spec.size * spec.dtype.itemsize
+    if file.read(len(header)) != header or len(header) + size != info.file_size:
+        raise ValueError(f"{info.filename} is not the {spec.dtype}{list(spec.shape)} it should be")
+    if file.tell() + size > os.fstat(file.fileno()).st_size:
         raise ValueError(f"{info.filename} ends outside the file")
-    return np.memmap(file, dtype, "r", offset, shape)
+    return np.memmap(file, spec.dtype, "r", file.tell(), spec.shape)
 
 
-def _compare(
-    path: Path, arrays: Mapping[str, np.ndarray], said: Mapping[str, Any], verify: bool
-) -> None:
-    if odd := sorted(arrays.keys() ^ said.keys()):
-        raise DatasetError(
-            f"{path} is corrupt: its arrays and its metadata do not agree on {', '.join(odd)}; "
-            f"{_REMEDY}"
-        )
-    for name, values in arrays.items():
-        found: dict[str, Any] = {"shape": list(values.shape), "dtype": values.dtype.str}
-        if verify:
-            found["sha256"] = hashlib.sha256(values.reshape(-1).view(np.uint8).data).hexdigest()
-        for what, value in found.items():
-            if not isinstance(said[name], dict) or said[name].get(what) != value:
-                raise DatasetError(
-                    f"{path} is corrupt: {name} has not the {what} its metadata says; {_REMEDY}"
-                )
+def _sha256(values: np.ndarray) -> str:
+    return hashlib.sha256(values.reshape(-1).view(np.uint8).data).hexdigest()
 
 
 def _sync(folder: Path) -> None:

@@ -126,7 +126,7 @@ class Dataset:
         leaves, structure = jax.tree.flatten(jax.eval_shape(task.start, jax.random.key(0)))
         if [leaf.shape for leaf in leaves] != [leaf.shape[1:] for leaf in self.start]:
             raise DatasetError(f"the dataset does not know its starts in task {task.name!r}")
-        return jax.tree.unflatten(structure, self.start)
+        return jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in self.start])
 
     def view(self, steps: int | None = None) -> "View":
         """Bring the dataset onto the device for training: whole responses, or `steps` at a time."""

@@ -1,6 +1,5 @@
 """Generation: agents respond from shared starts, the judge ranks, rows stream out in chunks."""
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from envs.data.kinds import Cast, kind
 from envs.data.recipe import Recipe
-from envs.judge import Judge
+from envs.judge import Judge, rank
 from envs.task import Params, Task
 
 CHUNK_BYTES = 2**28
@@ -64,7 +63,8 @@ def chunks(
     Raises:
       FloatingPointError: a response has a return that is no number.
     """
-    size = size or chunk_size(layout(task, recipe, agents[0]))
+    # One row alone is compiled into other arithmetic, so it is made with a second, cut off.
+    size = max(2, size or chunk_size(layout(task, recipe, agents[0])))
     root = jax.random.split(jax.random.key(recipe.seed))[1]
     who = cast(recipe).astype(np.int32)
     stacked = _stacked(agents)
@@ -88,8 +88,8 @@ def _make(
     rows: Int[Array, " C"],
 ) -> dict[str, Array]:
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, rows)
-    # Two compilations, so that another judge does not compile the simulator again.
-    return _ranked(judge, _responses(task, agents, who, keys), who, keys)
+    responses = _responses(task, agents, who, keys)
+    return _ranked(judge.temperature, judge.flip, responses, who, keys)
 
 
 def _respond(
@@ -117,21 +117,25 @@ def _respond(
 _responses = jax.jit(_respond, static_argnums=0)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@jax.jit
 def _ranked(
-    judge: Judge, fields: dict[str, Array], who: Int[Array, "C K"], keys: Array
+    temperature: float | Array | None,
+    flip: float | Array,
+    fields: dict[str, Array],
+    who: Int[Array, "C K"],
+    keys: Array,
 ) -> dict[str, Array]:
-    def rank(key: PRNGKeyArray, returns: Float[Array, " K"]) -> Int[Array, " K"]:
-        return judge.rank(jax.random.split(key, 2 + returns.size)[1], returns)
+    def ranked(key: PRNGKeyArray, returns: Float[Array, " K"]) -> Int[Array, " K"]:
+        return rank(jax.random.split(key, 2 + returns.size)[1], returns, temperature, flip)
 
-    order = jax.vmap(rank)(keys, fields["reward"])
+    order = jax.vmap(ranked)(keys, fields["reward"])
 
     def best_first(values: Array) -> Array:
         return jax.vmap(lambda row, order: row[order])(values, order)
 
-    ranked = {name: best_first(values) for name, values in fields.items() if "." not in name}
+    moved = {name: best_first(values) for name, values in fields.items() if "." not in name}
     starts = {name: values for name, values in fields.items() if "." in name}
-    return starts | ranked | {"agent": best_first(who.astype(jnp.int8))}
+    return starts | moved | {"agent": best_first(who.astype(jnp.int8))}
 
 
 def _landed(first: int, made: dict[str, Array], rows: int) -> Rows:

@@ -82,7 +82,7 @@ class ThreeLeggedAnt(Ant):
       leg_penalty: cost of a unit of squared action on the fourth leg.
     """
 
-    leg_penalty: float = 10.0
+    leg_penalty: float = 8.05
 
     def __post_init__(self) -> None:
         """Refuse a penalty that would be a reward."""

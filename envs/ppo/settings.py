@@ -61,7 +61,7 @@ class Settings:
         return -(-self.steps // self.batch)
 
 
-_ANT = Settings(steps=12_000_000, unroll=10, discount=0.97, learning_rate=3e-4)
+_ANT = Settings(steps=10_000_000, unroll=10, discount=0.97, learning_rate=3e-4)
 
 PRESETS: Mapping[str, Settings] = MappingProxyType(
     {"hopper": Settings(), "ant": _ANT, "three_legged_ant": _ANT}

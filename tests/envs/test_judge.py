@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.judge import LEVELS, Judge, calibrated, temperature
+from envs.judge import LEVELS, Judge, calibrated, rank, temperature
 from mpo.errors import RequestError
 
 
 def rankings(judge, returns, draws=20_000, seed=0):
     keys = jax.random.split(jax.random.key(seed), draws)
-    ranked = jax.jit(jax.vmap(judge.rank, (0, None)))(keys, jnp.asarray(returns, jnp.float32))
-    return np.asarray(ranked)
+    returns = jnp.asarray(returns, jnp.float32)
+    return np.asarray(many(keys, returns, judge.temperature, judge.flip))
+
+
+many = jax.jit(jax.vmap(rank, (0, None, None, None)))
 
 
 def within(share, expected, draws, deviations=4.0):
@@ -24,23 +27,30 @@ def within(share, expected, draws, deviations=4.0):
 
 @pytest.mark.parametrize(("p", "eta"), [(0.95, 101.9), (0.85, 173.0), (0.75, 273.1)])
 def test_calibration_is_that_of_the_paper(p, eta):
-    assert calibrated(2100, 1800, p) == pytest.approx(eta, abs=0.05)
-    assert Judge(calibrated(2100, 1800, p)).prefers(2100, 1800) == pytest.approx(p)
+    assert calibrated(2100.0, 1800.0, p) == pytest.approx(eta, abs=0.05)
+    assert Judge(calibrated(2100.0, 1800.0, p)).prefers(2100.0, 1800.0) == pytest.approx(p)
 
 
 def test_levels_go_from_never_wrong_to_often_wrong():
-    at = [Judge(temperature(name)).prefers(2100, 1800) for name in LEVELS]
+    at = [Judge(temperature(name)).prefers(2100.0, 1800.0) for name in LEVELS]
     assert at == pytest.approx([1.0, 0.95, 0.85, 0.75])
 
 
 @pytest.mark.parametrize(
     ("level", "flip"),
-    [("perfect", 0.0), ("perfect", 0.1), ("low", 0.0), ("medium", 0.1), ("high", 0.5), ("high", 1)],
+    [
+        ("perfect", 0.0),
+        ("perfect", 0.1),
+        ("low", 0.0),
+        ("medium", 0.1),
+        ("high", 0.5),
+        ("high", 1.0),
+    ],
 )
 def test_pairs_are_ranked_by_bradley_terry_and_flips(level, flip):
     judge = Judge(temperature(level), flip)
     first = rankings(judge, [2100.0, 1800.0])[:, 0]
-    assert within(np.mean(first == 0), float(judge.prefers(2100, 1800)), len(first))
+    assert within(np.mean(first == 0), float(judge.prefers(2100.0, 1800.0)), len(first))
 
 
 def test_many_are_ranked_by_plackett_luce():
@@ -103,7 +113,9 @@ def test_what_is_no_share_is_refused(flip):
         Judge(flip=flip)
 
 
-@pytest.mark.parametrize(("a", "b", "p"), [(1, 1, 0.9), (1, 2, 0.9), (2, 1, 0.5), (2, 1, 1.0)])
+@pytest.mark.parametrize(
+    ("a", "b", "p"), [(1.0, 1.0, 0.9), (1.0, 2.0, 0.9), (2.0, 1.0, 0.5), (2.0, 1.0, 1.0)]
+)
 def test_impossible_calibrations_are_refused(a, b, p):
     with pytest.raises(RequestError, match="calibrated"):
         calibrated(a, b, p)

@@ -1,4 +1,4 @@
-"""The physics tasks: rewards and observations are brax's own, falls mask, bad settings are refused."""
+"""The physics tasks: a step is that of brax's own, a fall masks, bad settings are refused."""
 
 import dataclasses
 

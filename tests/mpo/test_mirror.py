@@ -1,5 +1,7 @@
 """Mirror maps against what is known of them, and Theorem 3.1 against an independent solver."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -183,7 +185,7 @@ def test_the_entropy_of_a_corner_is_finite():
 
 
 # Σ_a ∫ φ⁻¹ and φ⁻¹, written again with numpy alone, for the solver below.
-INDEPENDENT = {
+INDEPENDENT: dict[str, tuple[Any, Any]] = {
     "dpo": (lambda p: xlogy(p, p) - p, np.log),
     "orpo": (lambda p: xlogy(p, p) + xlogy(1 - p, 1 - p), lambda p: np.log(p / (1 - p))),
     "tsallis_half": (lambda p: -4 * np.sqrt(p) + 2 * p, lambda p: -2 * (p**-0.5 - 1)),

@@ -1,6 +1,7 @@
 """Every objective: by hand, by the identities that tie it to others, and under jit and vmap."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +52,7 @@ PAIR = {
 }
 DELTA = (-4.0 + 5.0) - (-9.0 + 8.0)  # log-ratio margin: 2
 ODDS = [lp - np.log1p(-np.exp(lp)) for lp in (-2.0, -3.0)]  # of the per-step means
-BY_HAND = {
+BY_HAND: dict[str, tuple[dict[str, Any], Any]] = {
     "sft": ({}, 4.0),
     "dpo": ({"beta": 0.5}, -log_expit(0.5 * DELTA)),
     "cdpo": (
@@ -312,7 +313,7 @@ def test_listwise_objectives_use_every_response(name):
 
 
 def test_temporal_objectives_follow_progress():
-    psi = mpo.potential("basis", role="psi", temporal=True)
+    psi = BasisPotential.orpo("psi", temporal=True)
     psi = dataclasses.replace(psi, weight_end=psi.weight_end - 1.0)
     objective = mpo.objective("mpo", psi=psi)
     c = _comparison(1)

@@ -38,7 +38,7 @@ class Ledge(Task):
             state, alive = carry
             action = self.policy.sample(params, key, state)
             after = state.at[1].add(0.3 * action[0]).at[0].add(state[1])
-            taken = Response(
+            taken = (
                 jnp.where(alive, state, 0.0),
                 jnp.where(alive, action, 0.0),
                 jnp.where(alive, 1.0 + after[0], 0.0),
@@ -47,7 +47,7 @@ class Ledge(Task):
             return (after, alive & (jnp.abs(after[0]) <= 1.0)), taken
 
         carry = (start, jnp.ones((), bool))
-        return jax.lax.scan(step, carry, jax.random.split(key, self.horizon))[1]
+        return Response(*jax.lax.scan(step, carry, jax.random.split(key, self.horizon))[1])
 
     def score(self, params, start, key):
         return self.respond(params, start, key).total
@@ -64,9 +64,7 @@ def planned(ledge):
     agents = tuple(ledge.initial(key) for key in jax.random.split(jax.random.key(5)))
 
     def planned(kind="base", rows=40, responses=2, judge=None, seed=0, task=ledge):
-        expert, reference = (
-            Author.of(n, a) for n, a in zip(("good", "poor"), agents, strict=True)
-        )
+        expert, reference = (Author.of(n, a) for n, a in zip(("good", "poor"), agents, strict=True))
         recipe = Recipe(
             task=task.name,
             settings=settings_of(task),

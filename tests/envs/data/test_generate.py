@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import registry
+from envs import data, registry
 from envs.data import KINDS, generate, load
 from envs.data.kinds import EXPERT, REFERENCE, kind
 from envs.judge import Judge
 from mpo.errors import RequestError
 
 
-def whole(plan, size=None):
+def whole(plan, size=40):
     parts = list(generate.chunks(plan.task, plan.recipe, plan.agents, size))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -45,7 +45,7 @@ def test_an_unknown_kind_is_refused():
         kind("noisey")
 
 
-@pytest.mark.parametrize("size", [1, 7, 16, 40])
+@pytest.mark.parametrize("size", [1, 7, 40])
 def test_rows_do_not_depend_on_the_size_of_chunks(planned, size):
     plan = planned("shuffled", judge=Judge(1.0, 0.3))
     expected, got = whole(plan, 13), whole(plan, size)
@@ -55,19 +55,19 @@ def test_rows_do_not_depend_on_the_size_of_chunks(planned, size):
 
 
 def test_the_same_recipe_gives_the_same_numbers_and_another_seed_others(planned):
-    first, again, other = (whole(planned(seed=seed)) for seed in (3, 3, 4))
+    first, again, other = (whole(planned(rows=80, seed=seed)) for seed in (3, 3, 4))
     for name in ("inputs", "outputs", "reward", "agent"):
         np.testing.assert_array_equal(first[name], again[name])
     assert not np.any(first["outputs"][:, :, 0] == other["outputs"][:, :, 0])
 
 
 def test_responses_of_a_row_share_their_start_and_nothing_else(planned):
-    made = whole(planned(rows=64, responses=3))
+    made = whole(planned(rows=80, responses=3))
     first = made["inputs"][:, :, 0]
     np.testing.assert_array_equal(first, np.broadcast_to(first[:, :1], first.shape))
     np.testing.assert_array_equal(first[:, 0], made["start.0"])
-    assert len(np.unique(first[:, 0], axis=0)) == 64
-    assert len(np.unique(made["outputs"][:, :, 0])) == 64 * 3
+    assert len(np.unique(first[:, 0], axis=0)) == 80
+    assert len(np.unique(made["outputs"][:, :, 0])) == 80 * 3
 
 
 def test_responses_are_those_of_the_task(planned, ledge):
@@ -85,8 +85,8 @@ def test_responses_are_those_of_the_task(planned, ledge):
 
 
 def test_a_perfect_judge_puts_the_best_first_and_a_contrary_one_last(planned):
-    assert np.all(np.diff(whole(planned(judge=Judge(None), responses=4))["reward"]) <= 0)
-    assert np.all(np.diff(whole(planned(judge=Judge(None, 1.0), responses=4))["reward"]) >= 0)
+    assert np.all(np.diff(whole(planned(judge=Judge(None), responses=3))["reward"]) <= 0)
+    assert np.all(np.diff(whole(planned(judge=Judge(None, 1.0), responses=3))["reward"]) >= 0)
 
 
 def test_every_field_of_a_response_moves_with_it(planned):
@@ -150,8 +150,6 @@ def test_padding_is_zero_and_lengths_differ(planned):
 
 
 def test_tokens_are_generated_into_the_same_container(tmp_path):
-    from envs import data
-
     dataset = data.make("token_bandit", "shuffled", rows=64, out=tmp_path / "d.npz")
     assert dataset.inputs.shape == (64, 2)
     assert dataset.outputs.shape == (64, 2, 10)
@@ -159,7 +157,9 @@ def test_tokens_are_generated_into_the_same_container(tmp_path):
     assert dataset.about.vocabulary == 100
     assert not dataset.sequential
     np.testing.assert_array_equal(dataset.inputs[:, 0], dataset.inputs[:, 1])
-    np.testing.assert_array_equal(dataset.starts(registry.task("token_bandit")), dataset.inputs[:, 0])
+    np.testing.assert_array_equal(
+        dataset.starts(registry.task("token_bandit")), dataset.inputs[:, 0]
+    )
     dataset.save(tmp_path / "copy.npz")
     np.testing.assert_array_equal(load(tmp_path / "copy.npz").outputs, dataset.outputs)
 
@@ -183,3 +183,16 @@ def test_a_chunk_keeps_to_its_memory(planned):
     assert generate.chunk_size(layout) == 256
     wide = layout | {"inputs": jax.ShapeDtypeStruct((10**6, 2, 1000, 10**4), jnp.float32)}
     assert generate.chunk_size(wide) * 2 * 1000 * 10**4 * 4 <= generate.CHUNK_BYTES
+
+
+@pytest.mark.slow
+def test_rows_of_a_simulated_body_do_not_depend_on_the_size_of_chunks():
+    """A step of the simulator magnifies the smallest difference in rounding; there is none."""
+    task = registry.task("hopper", horizon=40)
+    agents = tuple(task.initial(key) for key in jax.random.split(jax.random.key(1)))
+    authors = [data.Author.of(n, a) for n, a in zip("ab", agents, strict=True)]
+    recipe = data.Recipe("hopper", (), "shuffled", *authors, rows=9)
+    plan = data.Plan(recipe, task, agents)
+    expected, got = whole(plan, 9), whole(plan, 2)
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], got[name], err_msg=name)

@@ -45,7 +45,7 @@ DEFAULTS: Mapping[str, Defaults] = MappingProxyType(
         # at the returns of Hopper's expert and of the agent closest to it.
         "hopper": Defaults(5120, "900", "1800", apart=(2100.0, 1800.0)),
         "three_legged_ant": Defaults(1280, "unadapted", apart=(2100.0, 1800.0)),
-        "ant": Defaults(1280, apart=(2100.0, 1800.0)),
+        "ant": Defaults(1280, "2000", "4000", apart=(2100.0, 1800.0)),
         # Likewise at what the expert and the agent closest to it earn.
         "token_bandit": Defaults(5120, "reference", "medium", apart=(0.95, 0.52)),
         "reach": Defaults(512, "novice", "medium", apart=(9.9, 8.7)),

@@ -1,0 +1,32 @@
+"""The inner loop: train agents under an objective, one or a population of them.
+
+    params, metrics = train(objective, source, policy, key, hyper(updates=2000))
+
+`train` is a pure function of pytrees. Objectives of one structure, seeds and learning rates
+are batched by `jax.vmap`, or by `population`, which also spreads them over devices.
+"""
+
+from mpo.train.hyper import Hyper, hyper
+from mpo.train.loop import train
+from mpo.train.metrics import Metrics
+from mpo.train.optimizer import OPTIMIZERS, SCHEDULES
+from mpo.train.population import WAYS, population, replicated
+from mpo.train.reference import Referenced, referenced
+from mpo.train.source import Batch, Policy, Source
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "WAYS",
+    "Batch",
+    "Hyper",
+    "Metrics",
+    "Policy",
+    "Referenced",
+    "Source",
+    "hyper",
+    "population",
+    "referenced",
+    "replicated",
+    "train",
+]

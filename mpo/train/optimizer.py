@@ -1,0 +1,89 @@
+"""Optimizers and learning-rate schedules by name, on top of optax."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+Params = Any  # a pytree of arrays
+Rate = float | Array
+
+
+class Rule(NamedTuple):
+    """How an optimizer turns gradients into steps, and its usual decoupled weight decay."""
+
+    transform: Callable[[], optax.GradientTransformation]
+    weight_decay: float = 0.0
+
+
+OPTIMIZERS: Mapping[str, Rule] = MappingProxyType(
+    {
+        "adam": Rule(optax.scale_by_adam),
+        "adamw": Rule(optax.scale_by_adam, weight_decay=0.01),
+        "lion": Rule(optax.scale_by_lion),
+        "momentum": Rule(lambda: optax.trace(decay=0.9)),
+        "rmsprop": Rule(optax.scale_by_rms),
+        "sgd": Rule(optax.identity),
+    }
+)
+
+SCHEDULES: Mapping[str, Callable[[Rate, int], optax.Schedule]] = MappingProxyType(
+    {
+        "constant": lambda rate, updates: optax.constant_schedule(rate),
+        "linear": lambda rate, updates: optax.linear_schedule(rate, 0.0, updates),
+        "cosine": lambda rate, updates: optax.cosine_decay_schedule(rate, updates),
+    }
+)
+
+
+class Optimizer(NamedTuple):
+    """An optax transformation that keeps its hands on optax's dtype promotion."""
+
+    transform: optax.GradientTransformation
+
+    def init(self, params: Params) -> Any:
+        """Return the state before the first update."""
+        return self.transform.init(params)
+
+    def update(self, gradient: Params, state: Any, params: Params) -> tuple[Params, Any]:
+        """Return the parameters and the state after an update."""
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer
+            step, state = self.transform.update(gradient, state, params)
+            return optax.apply_updates(params, step), state
+
+
+def optimizer(
+    name: str,
+    schedule: optax.Schedule,
+    *,
+    max_gradient_norm: Rate = 0.0,
+    weight_decay: Rate | None = None,
+) -> Optimizer:
+    """Return the optimizer `name` of `OPTIMIZERS`; rates may be traced.
+
+    Args:
+      name: its name.
+      schedule: update to learning rate.
+      max_gradient_norm: longer gradients are shortened to it; 0 leaves them alone.
+      weight_decay: decoupled decay of matrices (biases, deviations and normalisers are
+        never decayed); by default what the optimizer usually has.
+    """
+    rule = OPTIMIZERS[name]
+    limit = jnp.where(jnp.asarray(max_gradient_norm) > 0, max_gradient_norm, jnp.inf)
+    decay = rule.weight_decay or None if weight_decay is None else weight_decay
+    return Optimizer(
+        optax.chain(
+            optax.clip_by_global_norm(limit),
+            rule.transform(),
+            optax.identity() if decay is None else optax.add_decayed_weights(decay, _matrices),
+            optax.scale_by_learning_rate(schedule),
+        )
+    )
+
+
+def _matrices(params: Params) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)

@@ -1,0 +1,55 @@
+"""A source that knows the log-probabilities of its items under a reference policy."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from mpo.settings import Leaf
+from mpo.train.logprob import log_probs
+from mpo.train.source import Batch, Policy, Source
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Referenced:
+    """`source` with log π_ref of every item, whole response or segment, in a table.
+
+    Attributes:
+      source: where the rest of an item comes from.
+      table: log-probabilities, [size, K].
+    """
+
+    source: Any
+    table: Leaf
+
+    @property
+    def size(self) -> int:
+        """The number of items."""
+        return int(self.source.size)
+
+    def batch(self, items: Int[Array, " B"]) -> Batch:
+        """Gather some items, with `ref_logp`."""
+        return dataclasses.replace(self.source.batch(items), ref_logp=self.table[items])
+
+
+@partial(jax.jit, static_argnames=("policy", "chunk"))
+def referenced(source: Source, policy: Policy, params: Any, *, chunk: int = 64) -> Referenced:
+    """Compute log π_ref of every item once, for any number of agents and epochs.
+
+    Args:
+      source: the data.
+      policy: architecture of the reference policy.
+      params: its parameters.
+      chunk: items in memory at a time.
+    """
+    chunks = -(-source.size // chunk)
+    items = jnp.minimum(jnp.arange(chunks * chunk, dtype=jnp.int32), source.size - 1)
+    table = jax.lax.map(
+        lambda rows: log_probs(policy, params, source.batch(rows)), items.reshape(chunks, chunk)
+    )
+    return Referenced(source, table.reshape(chunks * chunk, -1)[: source.size])

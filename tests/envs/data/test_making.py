@@ -1,0 +1,77 @@
+import pytest
+
+from envs import data, registry
+from envs.data.making import DEFAULTS
+from envs.judge import calibrated
+from mpo.errors import RequestError
+
+
+def test_defaults_are_of_tasks_there_are_and_their_agents():
+    assert DEFAULTS.keys() <= registry.TASKS.keys()
+    for name in ("reach", "token_bandit"):
+        agents = registry.task(name).agents()
+        assert {DEFAULTS[name].reference, DEFAULTS[name].close} <= set(agents)
+
+
+def test_paper_sizes_are_the_defaults():
+    assert DEFAULTS["hopper"].rows == 5120
+    assert DEFAULTS["three_legged_ant"].rows == 1280
+
+
+def test_a_kind_brings_its_agents_and_its_judge():
+    recipes = {kind: data.plan("reach", kind).recipe for kind in data.KINDS}
+    assert {kind: r.reference.name for kind, r in recipes.items()} == {
+        "base": "novice", "noisy": "novice", "shuffled": "novice", "poor_judge": "medium"
+    }  # fmt: skip
+    assert {kind: r.judge.flip for kind, r in recipes.items()} == {
+        "base": 0.0, "noisy": 0.1, "shuffled": 0.0, "poor_judge": 0.0
+    }  # fmt: skip
+    low, high = (pytest.approx(calibrated(*DEFAULTS["reach"].apart, p)) for p in (0.95, 0.75))
+    assert recipes["base"].judge.temperature == low
+    assert recipes["poor_judge"].judge.temperature == high
+
+
+def test_everything_can_be_said_otherwise():
+    recipe = data.plan(
+        "reach", "base", rows=7, responses=3, expert="medium", reference="reach/novice",
+        judge="perfect", flip=0.25, seed=5, horizon=4,
+    ).recipe  # fmt: skip
+    assert (recipe.rows, recipe.responses, recipe.seed) == (7, 3, 5)
+    assert (recipe.expert.name, recipe.reference.name) == ("medium", "reach/novice")
+    assert (recipe.judge.temperature, recipe.judge.flip) == (None, 0.25)
+    assert recipe.settings == (("horizon", 4),)
+    assert data.plan("reach", temperature=0.5).recipe.judge.temperature == 0.5
+
+
+def test_datasets_are_cached(tmp_path):
+    reports = []
+    for _ in range(2):
+        made = data.make("reach", rows=8, cache=tmp_path, report=lambda *done: reports.append(done))
+    assert reports == [(0, 8), (8, 8)]
+    assert len(made) == 8
+
+
+BAD = [
+    ({"task": "hoper"}, "unknown task 'hoper': did you mean 'hopper'"),
+    ({"kind": "nosy"}, "unknown dataset kind 'nosy': did you mean 'noisy'"),
+    ({"rows": 0}, "rows must be at least 1, not 0"),
+    ({"rows": -5}, "rows must be at least 1, not -5"),
+    ({"responses": 1}, "at least 2 responses, not 1"),
+    ({"horizon": 0}, "horizon is 0"),
+    ({"temperature": 0.0}, "temperature must be a finite number above 0, not 0.0"),
+    ({"temperature": -2.0}, "temperature must be a finite number above 0, not -2.0"),
+    ({"flip": -0.1}, r"must be in \[0, 1\], not -0.1"),
+    ({"flip": 1.5}, r"must be in \[0, 1\], not 1.5"),
+    ({"judge": "strict"}, "unknown judge 'strict': known are high, low, medium, perfect"),
+    ({"judge": "low", "temperature": 1.0}, "judge and temperature were both given"),
+    ({"expert": "best"}, "unknown agent of reach 'best'"),
+    ({"reference": "hopper/nobody"}, "unknown agent 'hopper/nobody'"),
+    ({"seed": -1}, r"seed must be in \[0, 2\^32\)"),
+]
+
+
+@pytest.mark.parametrize(("choices", "message"), BAD)
+def test_wrong_requests_are_refused_before_anything_is_written(choices, message, tmp_path):
+    with pytest.raises(RequestError, match=message):
+        data.make(**{"task": "reach", "rows": 8, "out": tmp_path / "d.npz"} | choices)
+    assert not list(tmp_path.iterdir())
