@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Before the packages are imported, so that every annotated function of theirs is checked.
-install_import_hook(["mpo", "envs"], "beartype.beartype")
+install_import_hook(["mpo", "envs", "discovery"], "beartype.beartype")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -1,6 +1,7 @@
 """How subcommands print: tables for people, JSON for programs."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import typer
@@ -15,7 +16,7 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def show_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def show_table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print a table that stays readable where there is no terminal."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:

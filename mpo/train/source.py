@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from jaxtyping import Array, Int, PRNGKeyArray
 
 
+@runtime_checkable
 class Batch(Protocol):
     """B comparisons of K responses of L steps each, best first; a dataclass, and a pytree.
 
@@ -51,8 +52,8 @@ class Source(Protocol):
         """The number of items, a static integer."""
         ...
 
-    def batch(self, items: Int[Array, " B"]) -> Any:
-        """Return the items with these numbers in [0, size), as a `Batch`."""
+    def batch(self, items: Int[Array, " B"]) -> Batch:
+        """Return the items with these numbers in [0, size),."""
         ...
 
 

@@ -19,6 +19,11 @@ SMALL = Settings(
 )
 
 
+KEY = jax.random.key(0)
+TRACES = []
+"""Grows whenever a probe is traced."""
+
+
 class Place(NamedTuple):
     x: jax.Array
 
@@ -48,20 +53,38 @@ class Probe:
         return state.x
 
     def advance(self, state, action):
+        TRACES.append(None)
         gain = state.x if self.idle else -jnp.square(action - state.x)
         reward = 1.0 + gain[0]
         following = jnp.sin(43.0 * state.x + 1.0)  # all over (-1, 1), and no key needed
         return Place(following), reward, jnp.asarray(not self.falls)
 
 
-def test_the_best_action_is_found(tmp_path):
-    ppo = PPO(Probe(), SMALL)
-    state = train(ppo, jax.random.key(0), tmp_path)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A whole training on the probe: its state, its folder, the traces seen after each chunk."""
+    folder, traced = tmp_path_factory.mktemp("trained"), []
+
+    def visit(_):
+        traced.append(len(TRACES))
+        return {"return": 0.0}
+
+    return train(PPO(Probe(), SMALL), KEY, folder, visit=visit), folder, traced
+
+
+def test_the_best_action_is_found(trained):
+    state, folder, _ = trained
     x = jnp.linspace(-0.8, 0.8, 9)[:, None]
-    np.testing.assert_allclose(ppo.env.policy.mean(state.policy, x), x, atol=0.15)
-    first, *_, last = read_log(tmp_path)
+    np.testing.assert_allclose(Probe().policy.mean(state.policy, x), x, atol=0.15)
+    first, *_, last = read_log(folder)
     assert first["training_return"] < 3.5 < 4.0 < last["training_return"]  # 5 is perfect
     assert last["log_std"] < first["log_std"]  # exactness pays
+
+
+def test_chunks_are_compiled_once(trained):
+    _, _, traced = trained
+    assert len(traced) == 4
+    assert set(traced) == {1}
 
 
 @pytest.mark.parametrize(("falls", "worth"), [(False, 10.0), (True, 1.0)])
@@ -101,12 +124,9 @@ def stop_at(iteration):
     return visit
 
 
-def test_interrupted_and_resumed_is_uninterrupted(tmp_path):
-    ppo, key = PPO(Probe(), SMALL), jax.random.key(3)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    whole.mkdir()
-    parts.mkdir()
-    expected = train(ppo, key, whole, visit=lambda _: {"return": 0.0})
+def test_interrupted_and_resumed_is_uninterrupted(trained, tmp_path):
+    expected, whole, _ = trained
+    ppo, key, parts = PPO(Probe(), SMALL), KEY, tmp_path
     for moment in (10, 30):  # the first before any checkpoint
         with pytest.raises(KeyboardInterrupt):
             train(ppo, key, parts, visit=stop_at(moment))
@@ -159,26 +179,6 @@ def test_a_checkpoint_of_other_settings_says_so(tmp_path):
         train(other, key, tmp_path)
 
 
-def test_chunks_are_compiled_once(tmp_path):
-    traces = []
-
-    @dataclasses.dataclass(frozen=True)
-    class Counting(Probe):
-        def advance(self, state, action):
-            traces.append(1)
-            return super().advance(state, action)
-
-    counted = []
-    train(
-        PPO(Counting(), SMALL),
-        jax.random.key(0),
-        tmp_path,
-        visit=lambda _: counted.append(len(traces)) or {},
-    )
-    assert len(counted) == 4
-    assert len(set(counted)) == 1
-
-
 # ---------------------------------------------------------------- the parts
 
 
@@ -201,7 +201,9 @@ def test_advantages_are_those_of_a_plain_loop():
     ended = terminated | (rng.random((30, 4)) < 0.1)
     assert (ended & ~terminated).any()
     assert terminated.any()
-    found = advantages(*map(jnp.asarray, (reward, value, next_value, terminated, ended)), 0.97, 0.9)
+    names = ("reward", "value", "next_value", "terminated", "ended")
+    given = dict(zip(names, (reward, value, next_value, terminated, ended), strict=True))
+    found = advantages(**jax.tree.map(jnp.asarray, given), discount=0.97, trace=0.9)
     expected = plain_gae(reward, value, next_value, terminated, ended, 0.97, 0.9)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

@@ -54,12 +54,12 @@ def test_the_same_request_gives_the_same_file(discovery, tmp_path):
 def test_import_own_arrays(discovery, tmp_path):
     source, out = tmp_path / "mine.npz", tmp_path / "d.npz"
     fields = {"inputs": np.array([[3, 3], [4, 4]]), "outputs": np.ones((2, 2, 6), int)}
-    np.savez(source, rank=np.array([[1, 0], [0, 1]]), **fields)
+    np.savez(source, rank=np.array([[1, 0], [0, 1]]), allow_pickle=False, **fields)
     status, said, _ = discovery("import", source, "--out", out, "--vocabulary", 5)
     assert status == 0
     assert re.search("task +not one of this package", said)
     assert data.load(out).about.vocabulary == 5
-    np.savez(source, rank=np.array([[1, 0], [1, 1]]), **fields)
+    np.savez(source, rank=np.array([[1, 0], [1, 1]]), allow_pickle=False, **fields)
     status, _, errors = discovery("import", source, "--out", tmp_path / "e.npz")
     assert status == 2
     assert "mine.npz: row 1: rank is [1, 1]" in errors

@@ -190,8 +190,8 @@ def test_rows_of_a_simulated_body_do_not_depend_on_the_size_of_chunks():
     """A step of the simulator magnifies the smallest difference in rounding; there is none."""
     task = registry.task("hopper", horizon=40)
     agents = tuple(task.initial(key) for key in jax.random.split(jax.random.key(1)))
-    authors = [data.Author.of(n, a) for n, a in zip("ab", agents, strict=True)]
-    recipe = data.Recipe("hopper", (), "shuffled", *authors, rows=9)
+    a, b = (data.Author.of(n, agent) for n, agent in zip("ab", agents, strict=True))
+    recipe = data.Recipe("hopper", (), "shuffled", a, b, rows=9)
     plan = data.Plan(recipe, task, agents)
     expected, got = whole(plan, 9), whole(plan, 2)
     for name in expected:

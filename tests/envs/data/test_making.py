@@ -26,7 +26,8 @@ def test_a_kind_brings_its_agents_and_its_judge():
     assert {kind: r.judge.flip for kind, r in recipes.items()} == {
         "base": 0.0, "noisy": 0.1, "shuffled": 0.0, "poor_judge": 0.0
     }  # fmt: skip
-    low, high = (pytest.approx(calibrated(*DEFAULTS["reach"].apart, p)) for p in (0.95, 0.75))
+    a, b = DEFAULTS["reach"].apart or (0.0, 0.0)
+    low, high = (pytest.approx(calibrated(a, b, p)) for p in (0.95, 0.75))
     assert recipes["base"].judge.temperature == low
     assert recipes["poor_judge"].judge.temperature == high
 

@@ -37,7 +37,7 @@ def test_all_pairs_of_a_row_count():
 def test_without_returns_nothing_is_said_of_them():
     dataset = dataclasses.replace(small([[3, 1]]), reward=None)
     found = statistics(dataset)
-    assert found.winners is found.losers is found.right is found.expected_right is None
+    assert [found.winners, found.losers, found.right, found.expected_right] == [None] * 4
 
 
 def test_labels_are_as_right_as_their_judge(planned, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy
 
 VOCABULARY, LENGTH = 4, 3
-POLICIES = {
+POLICIES: dict[str, Any] = {
     "markov": MarkovPolicy(VOCABULARY, LENGTH),
     "gpt": GPTPolicy(VOCABULARY, LENGTH, layers=1, heads=2, width=8),
 }
@@ -34,13 +34,13 @@ def agent(policy: TokenPolicy, seed: int = 0) -> Any:
 
 
 @functools.cache
-def compiled(policy: TokenPolicy, method: str, in_axes: Any = None) -> Any:
+def compiled(policy: Any, method: str, in_axes: Any = None) -> Any:
     """Return the method jitted, and with `in_axes` vmapped."""
     function = getattr(policy, method)
     return jax.jit(function if in_axes is None else jax.vmap(function, in_axes))
 
 
-def probabilities(policy: TokenPolicy, params: Any, context: Any = CONTEXT) -> np.ndarray:
+def probabilities(policy: Any, params: Any, context: Any = CONTEXT) -> np.ndarray:
     """Return the probability of each of SEQUENCES."""
     log_prob = compiled(policy, "log_prob", (None, None, 0))
     return np.exp(np.asarray(log_prob(params, context, SEQUENCES)).sum(axis=1))

@@ -1,0 +1,80 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mpo.policies import GaussianPolicy, MarkovPolicy
+from mpo.train import referenced
+from mpo.train.logprob import comparisons, log_probs
+
+POLICY = GaussianPolicy(2, 2, hidden=(4,))
+PARAMS = POLICY.init(jax.random.key(0))
+
+
+def by_hand(dataset):
+    """Sum log N(a; μ(s), σ) over the steps of each response, in NumPy."""
+    (first, second), (shift, bias) = PARAMS.kernels, PARAMS.biases
+    mean = np.tanh(dataset.inputs @ first + shift) @ second + bias
+    spread = np.exp(PARAMS.log_std)
+    density = -0.5 * ((dataset.outputs - mean) / spread) ** 2 - np.log(spread * np.sqrt(2 * np.pi))
+    return np.where(dataset.mask, density.sum(-1), 0.0).sum(-1)
+
+
+def test_log_probabilities_are_those_of_the_steps_that_count(ragged):
+    batch = ragged.view().batch(jnp.arange(8))
+    seen = comparisons(POLICY, PARAMS, batch, None)
+    np.testing.assert_allclose(seen.logp, by_hand(ragged), rtol=1e-5)
+    np.testing.assert_array_equal(seen.length, ragged.length)
+    assert seen.ref_logp is None
+
+
+@pytest.mark.parametrize("padding", [7.0, jnp.nan, jnp.inf])
+def test_padding_has_no_influence_whatever_it_is(ragged, padding):
+    batch = ragged.view().batch(jnp.arange(8))
+    wanted = batch.mask[..., None]
+    other = dataclasses.replace(
+        batch,
+        inputs=jnp.where(wanted, batch.inputs, padding),
+        outputs=jnp.where(wanted, batch.outputs, padding),
+    )
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(params, batch):
+        return jnp.sum(jnp.square(log_probs(POLICY, params, batch)))
+
+    both = [loss(PARAMS, b) for b in (batch, other)]
+    jax.tree.map(np.testing.assert_array_equal, *both)
+    assert all(jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(both))
+
+
+def test_token_sequences_depend_on_what_precedes_them(sentences):
+    policy = MarkovPolicy(10, 10, initial_scale=1.0)
+    table = policy.init(jax.random.key(1))
+    batch = sentences.view().batch(jnp.arange(3))
+    log_pi = jax.nn.log_softmax(table)
+    before = np.concatenate([batch.inputs[..., None], batch.outputs[..., :-1]], -1)
+    np.testing.assert_allclose(
+        log_probs(policy, table, batch), log_pi[before, batch.outputs].sum(-1), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("steps", [None, 4, 2])
+def test_a_reference_is_that_of_the_segment(ragged, steps):
+    view = ragged.view(steps)
+    source = referenced(view, POLICY, PARAMS, chunk=5)
+    assert source.size == view.size
+    items = jnp.arange(view.size)
+    batch = source.batch(items)
+    np.testing.assert_allclose(
+        batch.ref_logp, log_probs(POLICY, PARAMS, view.batch(items)), rtol=1e-5, atol=1e-6
+    )
+    for row, item in zip(np.asarray(batch.ref_logp), items, strict=True):
+        one = view.batch(item[None])
+        for value, inputs, outputs, mask in zip(
+            row, one.inputs[0], one.outputs[0], one.mask[0], strict=True
+        ):
+            steps_of = POLICY.log_prob(PARAMS, inputs[mask], outputs[mask])
+            np.testing.assert_allclose(value, jnp.sum(steps_of), rtol=1e-5, atol=1e-6)
