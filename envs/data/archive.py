@@ -38,7 +38,10 @@ _LOCAL_HEADER = 30  # bytes before name and extra field
 _CRC_AT = 14  # of them, where the CRC-32 is
 _ZIP64 = 20  # bytes that zip64 adds to the extra field
 _PADDING = 0xD935  # the extra field that zipalign uses
-_REFUSED = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG)
+_REFUSED = (
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 class DatasetError(RequestError):
@@ -188,6 +191,7 @@ def _created(partial: Path, path: Path) -> IO[bytes]:
     try:
         if path.is_dir():
             raise RequestError(f"cannot write {path}: it is a folder; give the name of a file")
+        partial.parent.mkdir(parents=True, exist_ok=True)
         return partial.open("x+b")
     except OSError as error:
         if error.errno not in _REFUSED:

@@ -246,12 +246,17 @@ def test_a_failure_to_reach_the_disk_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("where", ["none/d.npz", "file/d.npz", ".", "x" * 300])
+@pytest.mark.parametrize("where", ["file/deeper/d.npz", "file/d.npz", ".", "x" * 300])
 def test_places_that_cannot_be_written_to_are_refused(tmp_path, where):
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match="cannot write"):
         small().save(tmp_path / where)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path):
+    small().save(tmp_path / "new" / "folder" / "d.npz")
+    assert len(data.load(tmp_path / "new" / "folder" / "d.npz")) == len(small())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -286,8 +291,10 @@ def discovery(capsys):
 
 def test_exit_statuses_tell_a_wrong_place_from_a_full_disk(discovery, tmp_path):
     request = ("make", "--task", "reach", "--rows", 64, "--out")
-    status, said = discovery(*request, tmp_path / "none" / "d.npz")
+    (tmp_path / "file").touch()
+    status, said = discovery(*request, tmp_path / "file" / "d.npz")
     assert (status, said.count("\n")) == (2, 1)
+    (tmp_path / "file").unlink()
     with room_for(5000):
         status, said = discovery(*request, tmp_path / "d.npz")
     assert (status, said.count("\n")) == (1, 1)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,11 +104,10 @@ def test_schedules_fall_from_the_learning_rate_to_zero():
 
 
 def test_a_batch_of_learning_rates_is_a_vmap():
-    rates = jnp.array([0.1, 0.2])
-    settings = hyper(learning_rate=rates, optimizer="sgd")
+    settings, rates = hyper(optimizer="sgd"), jnp.array([0.1, 0.2])
 
-    def step(settings):
-        optimizer = settings.build(1)
+    def step(rate):
+        optimizer = dataclasses.replace(settings, learning_rate=rate).build(1)
         return optimizer.update(GRADIENT, optimizer.init(PARAMS), PARAMS)[0]["bias"]
 
-    np.testing.assert_allclose(jax.vmap(step)(settings), 3.0 - 4.0 * rates[:, None], rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(step)(rates), 3.0 - 4.0 * rates[:, None], rtol=1e-6)

@@ -2,8 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mpo.errors import RequestError
 from mpo.train.order import Order
@@ -17,10 +15,12 @@ def drawn(size, batch, updates, seed=0):
     return np.asarray(items).reshape(-1)
 
 
-@given(size=st.integers(1, 60), batch=st.integers(1, 20), seed=st.integers(0, 9))
-def test_every_epoch_has_each_item_once(size, batch, seed):
+@pytest.mark.parametrize(
+    ("size", "batch"), [(1, 1), (2, 5), (3, 2), (13, 13), (60, 16), (97, 10), (1000, 1001)]
+)
+def test_every_epoch_has_each_item_once(size, batch):
     updates = -(-3 * size // batch)
-    items = drawn(size, batch, updates, seed)
+    items = drawn(size, batch, updates)
     for epoch in range(3):
         np.testing.assert_array_equal(
             np.sort(items[epoch * size : (epoch + 1) * size]), np.arange(size)

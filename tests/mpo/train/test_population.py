@@ -1,0 +1,120 @@
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mpo
+from mpo.errors import RequestError
+from mpo.policies import GaussianPolicy
+from mpo.train import WAYS, hyper, population, train
+
+POLICY = GaussianPolicy(2, 2, hidden=(8,))
+SETTINGS = hyper(updates=4, batch=4)
+
+
+def one(member, source):
+    key, lam = member
+    params, metrics = train(mpo.objective("orpo", lam=lam), source, POLICY, key, SETTINGS)
+    return params, metrics.loss
+
+
+def members(size):
+    return jax.random.split(jax.random.key(0), size), jnp.linspace(0.1, 1.0, size)
+
+
+@pytest.fixture(scope="module")
+def alone(walks):
+    view = walks.view()
+    results = [one(member, view) for member in zip(*members(5), strict=True)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *results)
+
+
+@pytest.mark.parametrize("how", [*WAYS, "auto"])
+def test_every_way_gives_what_the_members_give_alone(how, walks, alone):
+    together = population(one, how, chunk=2)(members(5), walks.view())
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), together, alone)
+
+
+def test_a_population_is_compiled_once():
+    traces = []
+
+    def counted(member, shared):
+        traces.append(member)
+        return member * shared
+
+    run = population(counted, "map")
+    for scale in (1.0, 2.0):
+        np.testing.assert_allclose(run(jnp.arange(3.0), jnp.asarray(scale)), scale * np.arange(3.0))
+    assert len(traces) == 1
+
+
+def test_memory_does_not_grow_with_the_population(walks):
+    """Beyond what each member hands back: neither data nor activations are held per member."""
+    view = walks.view()
+
+    def memory(size):
+        compiled = population(one, "map").lower(members(size), view).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    results = jax.eval_shape(jax.vmap(one, (0, None)), members(1), view)
+    handed_back = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(results))
+    assert memory(34) - memory(2) < 32 * 3 * handed_back
+
+
+@pytest.mark.parametrize(
+    ("how", "chunk", "complaint"),
+    [("mapp", 1, "did you mean 'map'"), ("chunks", 0, "at least 1")],
+)
+def test_a_way_that_is_none_is_refused(how, chunk, complaint):
+    with pytest.raises(RequestError, match=complaint):
+        population(one, how, chunk=chunk)
+
+
+DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh
+import mpo
+from envs.data import from_arrays
+from mpo.policies import GaussianPolicy
+from mpo.train import hyper, population, replicated, train
+
+rng = np.random.default_rng(0)
+dataset = from_arrays(*(rng.standard_normal((16, 2, 10, 2), np.float32) for _ in range(2)))
+policy, settings = GaussianPolicy(2, 2, hidden=(64, 64)), hyper(updates=4, batch=8)
+
+def one(key, source):
+    return train(mpo.objective("orpo"), source, policy, key, settings)
+
+assert jax.local_device_count() == 2
+results = []
+for count in (1, 2):
+    mesh = Mesh(np.asarray(jax.local_devices()[:count]), ("members",))
+    source = replicated(dataset.view(), mesh)
+    run = population(one, "map", devices=mesh)
+    results.append(jax.device_get(run(jax.random.split(jax.random.key(0), 5), source)))
+jax.tree.map(np.testing.assert_array_equal, *results)
+assert len(np.unique(results[0][1].loss[:, 0])) == 5
+default = population(one, "map")(jax.random.split(jax.random.key(0), 5), dataset.view())
+assert len(default[1].loss.sharding.device_set) == 2
+jax.tree.map(np.testing.assert_array_equal, results[0], jax.device_get(default))
+print("the same, bit for bit")
+"""
+
+
+def test_two_devices_give_the_bits_of_one():
+    """In a process of its own; five members, which two devices cannot share equally."""
+    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES],
+        env=os.environ | flags | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "bit for bit" in done.stdout
