@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 
 Params = Any  # a pytree of arrays
@@ -27,7 +27,7 @@ class Policy(Protocol):
         ...
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Response:
     """One response: a trajectory, or a token sequence after its context. Batches by a leading axis.

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from mpo.errors import RequestError
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Comparison:
     """K ≥ 2 responses to one start, **best first** as the judge ranked them.

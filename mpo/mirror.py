@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from mpo.potentials.base import OmegaPotential, Potential, Progress
 from mpo.potentials.numeric import Numeric
+from mpo.pytree import pytree
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class MirrorMap:
     """h_φ(π) = Σ_a ∫₁^{π_a} φ⁻¹(x) dx (Definition 2.1 of the mirror-preference paper).

@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from mpo.errors import RequestError
+from mpo.pytree import pytree
 
 if TYPE_CHECKING:
     from envs.data.dataset import Dataset
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Batch:
     """B comparisons, whole or cut to L steps, best first; `jax.vmap` goes over them.
@@ -41,7 +42,7 @@ class Batch:
         return jnp.sum(self.mask, axis=-1, dtype=jnp.int32)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class View:
     """The arrays of a dataset, held once for any population, and how they are cut.

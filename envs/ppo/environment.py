@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from mpo.policies import GaussianPolicy
+from mpo.pytree import pytree
 
 
 @runtime_checkable
@@ -41,7 +42,7 @@ class Environment(Protocol):
         ...
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Crowd:
     """Where a number of environments are.

@@ -15,11 +15,12 @@ from envs.ppo.critic import Critic
 from envs.ppo.environment import Crowd, Environment, Transition
 from envs.ppo.moments import Moments
 from envs.ppo.settings import Settings
+from mpo.pytree import pytree
 
 Metrics = dict[str, Array]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class TrainState:
     """All that a training is: restoring it continues the training bit for bit.

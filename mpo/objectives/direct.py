@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Number, Objective, given, log_ratio, margin
+from mpo.pytree import pytree
 from mpo.settings import number
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class DPO(Objective):
     """-log σ(β δ): direct preference optimization (Rafailov et al., 2023).
@@ -34,7 +34,7 @@ class DPO(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class CDPO(Objective):
     """-(1 - ε) log σ(β δ) - ε log σ(-β δ): conservative DPO (Mitchell, 2023).
@@ -58,7 +58,7 @@ class CDPO(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class IPO(Objective):
     """(δ - 1/(2β))²: identity preference optimization (Azar et al., 2024).
@@ -80,7 +80,7 @@ class IPO(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class WDPO(Objective):
     """-σ(β₂ (r_w - r_l)) log σ(β₁ δ): reward-weighted DPO (OPTune, Eq. 6).

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import jax
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective
+from mpo.pytree import pytree
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class SFT(Objective):
     """-log π(y_w): supervised fine-tuning on the best response."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import jax
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 
@@ -12,11 +11,12 @@ from mpo.objectives.base import Loss, Number, Objective, given, margin
 from mpo.potentials.base import Potential
 from mpo.potentials.named import Log
 from mpo.potentials.network import NetworkPotential
+from mpo.pytree import pytree
 from mpo.settings import number, part, switch
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class MPO(Objective):
     """-ψ(π(y_w)) - λ log σ(φ⁻¹(π(y_w)) - φ⁻¹(π(y_l))) (mirror-preference paper, Eq. 10).
@@ -44,7 +44,7 @@ class MPO(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class MPOReference(Objective):
     """-log σ(β (φ⁻¹(π(y_w)) - φ⁻¹(π_ref(y_w)) - φ⁻¹(π(y_l)) + φ⁻¹(π_ref(y_l)))) (Eq. 9).
@@ -70,7 +70,7 @@ class MPOReference(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class ClosedForm(Objective):
     """-α log π(y_w) - λ log σ(β (log π(y_w) - log π(y_l))) (mirror-preference paper, Eq. 11).

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import jax
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.logspace import log_odds
 from mpo.objectives.base import Loss, Number, Objective, margin
+from mpo.pytree import pytree
 from mpo.settings import number, switch
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class SimPO(Objective):
     """-log σ(β (log π(y_w) - log π(y_l)) - γ) of per-step log-probabilities (Meng et al., 2024).
@@ -36,7 +36,7 @@ class SimPO(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class ORPO(Objective):
     """-log π(y_w) - λ log σ(log odds π(y_w) - log odds π(y_l)) (Hong et al., 2024; Eq. 6).

@@ -8,13 +8,13 @@ an objective is a distance between the two that the partition function drops out
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import jax
 import jax.numpy as jnp
 from jax.nn import log_softmax
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Number, Objective, given, log_ratio, margin
+from mpo.pytree import pytree
 from mpo.settings import number
 
 
@@ -42,7 +42,7 @@ class RewardAware(Objective):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class RPOSquared(RewardAware):
     """½ (β δ - η (r_w - r_l))²: squared distance between the margins (RPO, D^sq)."""
@@ -55,7 +55,7 @@ class RPOSquared(RewardAware):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class DistillDPO(RewardAware):
     """(β δ - η (r_w - r_l))²: distilled DPO (Fisch et al., 2024), twice `rpo_sq`."""
@@ -68,7 +68,7 @@ class DistillDPO(RewardAware):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class RPOBackward(RewardAware):
     """KL(softmax(b) ‖ softmax(a)) over all K responses: backward KL distance (RPO, Eq. 7).
@@ -88,7 +88,7 @@ class RPOBackward(RewardAware):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class RPOLeaveOneOut(RewardAware):
     """½ Σ_k (â_k - b̂_k)², with the mean of the others taken off each reward (RPO, Eq. 6).

@@ -15,6 +15,7 @@ from mpo.potentials.base import Potential, Progress
 from mpo.potentials.nonnegative import positivity
 from mpo.potentials.roles import Role
 from mpo.potentials.roles import role as named_role
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 
 # Increasing functions of ℓ = log x, finite with their slopes from -1e4 to +10. What each is
@@ -41,7 +42,7 @@ DEFAULT_LIBRARY: Final = (
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class BasisPotential(Potential):
     """f(x) = Σ_i w_i f_i(log x) with w ≥ 0 and every f_i increasing.

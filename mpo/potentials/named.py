@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from mpo.logspace import log1mexp, log_odds
 from mpo.potentials.base import OmegaPotential, Progress
+from mpo.pytree import pytree
 from mpo.settings import Leaf, number
 
 
@@ -32,7 +33,7 @@ class ClosedFormPotential(OmegaPotential):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Log(ClosedFormPotential):
     """φ(y) = e^{y - shift}, φ⁻¹(x) = log x + shift: DPO for shift 0, negative entropy for shift 1.
@@ -57,7 +58,7 @@ class Log(ClosedFormPotential):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Logit(ClosedFormPotential):
     """φ(y) = σ(y), φ⁻¹(x) = log(x / (1 - x)): the odds of ORPO.
@@ -83,7 +84,7 @@ class Logit(ClosedFormPotential):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Euclidean(ClosedFormPotential):
     """φ(y) = slope · y, φ⁻¹(x) = x / slope: D_h(x, y) = |x - y|² / (2 slope).
@@ -109,7 +110,7 @@ class Euclidean(ClosedFormPotential):
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Tsallis(ClosedFormPotential):
     """φ⁻¹(x) = (x^{α-1} - 1) / (α - 1), the α-logarithm; log x as α → 1, x - 1 at α = 2.

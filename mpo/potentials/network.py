@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, final
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -16,6 +15,7 @@ from mpo.potentials.base import Potential, Progress
 from mpo.potentials.nonnegative import positivity
 from mpo.potentials.roles import ORPO, Role
 from mpo.potentials.roles import role as named_role
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 
 _EXP_TANGENT = 10.0  # e^u goes on as its tangent from here
@@ -47,7 +47,7 @@ ACTIVATIONS: Final = (*_OF_VALUE, *_OF_LOG)
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class NetworkPotential(Potential):
     """f(x) = Σ_j w_j act_j(s_j x + b_j) / n + a · orpo(x), with w, s, a ≥ 0.

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from mpo.potentials.base import OmegaPotential, Potential, Progress
+from mpo.pytree import pytree
 
 _LOWEST, _HIGHEST = -100.0, 10.0  # range of log x in which φ looks for its answer
 _NEGLIGIBLE = -80.0  # below this log x, x · φ⁻¹(x) adds nothing to an area
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Numeric(OmegaPotential):
     """A potential that knows only its values, completed by numerical inverse and area.

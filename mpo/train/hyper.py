@@ -5,10 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-import jax
 import numpy as np
 
 from mpo.errors import RequestError, unknown
+from mpo.pytree import pytree
 from mpo.settings import Leaf, build, number
 from mpo.train.optimizer import OPTIMIZERS, SCHEDULES, Optimizer, optimizer
 
@@ -25,8 +25,8 @@ def _count(default: int | None) -> Any:
     return dataclasses.field(default=default, metadata={"check": check, "static": True})
 
 
-def _optional(field: Any) -> Any:
-    check = field.metadata["check"]
+def _decay() -> Any:
+    check = number(0.0, at_least=0.0).metadata["check"]
     given = {"check": lambda value: None if value is None else check(value)}
     return dataclasses.field(default=None, metadata=given)
 
@@ -39,7 +39,7 @@ def _name(default: str, known: Collection[str]) -> Any:
 
 
 @final
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
     """Settings of the inner loop; a pytree, so that a batch of learning rates is a `vmap`.
@@ -61,7 +61,7 @@ class Hyper:
 
     learning_rate: Leaf = number(1e-3, above=0.0)
     max_gradient_norm: Leaf = number(0.0, at_least=0.0)
-    weight_decay: Leaf = _optional(number(0.0, at_least=0.0))
+    weight_decay: Leaf = _decay()  # noqa: RUF009
     batch: int = _count(32)
     updates: int | None = _count(None)
     epochs: int | None = _count(None)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mpo.comparison import Comparison
 from mpo.objectives import Objective
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 from mpo.train import metrics
 from mpo.train.hyper import Hyper
@@ -86,7 +87,7 @@ def train(
     return last.params, last.record.metrics(last.finite)
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class State:
     """What one update hands to the next."""

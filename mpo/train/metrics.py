@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from mpo.comparison import Comparison
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 
 Values = dict[str, Array]
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Metrics:
     """How a training went. Every array of shape [P] has a mean over each stretch of updates.
@@ -60,7 +60,7 @@ def of_batch(comparisons: Comparison) -> Values:
 MEANS = ("loss", "accuracy", "margin", "chosen", "rejected", "gradient_norm")
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Recorder:
     """Sums over stretches in float32, in the carry of the loop.

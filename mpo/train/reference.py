@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from mpo.pytree import pytree
 from mpo.settings import Leaf
 from mpo.train.logprob import log_probs
 from mpo.train.source import Batch, Policy, Source
 
 
-@jax.tree_util.register_dataclass
+@pytree
 @dataclass(frozen=True)
 class Referenced:
     """`source` with log π_ref of every item, whole response or segment, in a table.

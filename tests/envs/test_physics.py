@@ -20,6 +20,11 @@ quickly = functools.partial(jax.jit, compiler_options=QUICK)
 """Compiles in half the time what hardly runs."""
 
 
+@functools.cache
+def a_state(task):
+    return quickly(lambda key: task.begin(task.start(key)))(jax.random.key(0))
+
+
 @pytest.fixture(scope="module")
 def rollout():
     """Responses and scores of fresh Hopper agents, which fall within the horizon."""
@@ -93,7 +98,7 @@ def test_a_step_is_that_of_the_brax_environment(name):
             after = theirs.step(before, action)
         return ours, task.observe(ours.state), after
 
-    state = task.begin(task.start(jax.random.key(0)))
+    state = a_state(task)
     rng = np.random.default_rng(0)
     for _ in range(30):
         action = jnp.asarray(rng.uniform(-1, 1, task.policy.action_size), jnp.float32)
@@ -105,7 +110,7 @@ def test_a_step_is_that_of_the_brax_environment(name):
 
 def test_actions_are_clipped_by_the_task(monkeypatch):
     task, applied = Ant(), []
-    state = task.begin(task.start(jax.random.key(0)))
+    state = a_state(task)
 
     def step(_, state, action):
         applied.append(action)
@@ -119,7 +124,7 @@ def test_actions_are_clipped_by_the_task(monkeypatch):
 
 def test_the_fourth_leg_costs_and_nothing_else_differs():
     plain, legged = Ant(), ThreeLeggedAnt(leg_penalty=7.0)
-    state = plain.begin(plain.start(jax.random.key(0)))
+    state = a_state(plain)
     action = jnp.linspace(-0.9, 0.8, 8)
     before, after = plain._judge(state, state, action), legged._judge(state, state, action)
     used = np.square(np.asarray(action)[list(FOURTH_LEG)]).sum()
@@ -141,7 +146,7 @@ def test_the_fourth_leg_is_the_one_named_so():
 
 @pytest.mark.parametrize("task", [Hopper(), Ant(), ThreeLeggedAnt()], ids=lambda t: t.name)
 def test_a_diverged_simulation_is_an_unpaid_fall(task, monkeypatch):
-    state = task.begin(task.start(jax.random.key(0)))
+    state = a_state(task)
     lost = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan) if x.dtype == float else x, state)
     lost = state.replace(q=jnp.full_like(state.q, jnp.nan), x=lost.x)
     monkeypatch.setattr(type(task.simulator), "step", lambda *_: lost)
@@ -153,7 +158,7 @@ def test_a_diverged_simulation_is_an_unpaid_fall(task, monkeypatch):
 @pytest.mark.parametrize(("name", "noise"), [("hopper", 5e-3), ("ant", 0.1)])
 def test_starts_are_near_rest_and_differ(name, noise):
     task = envs.task(name)
-    starts = jax.vmap(task.start)(jax.random.split(jax.random.key(0), 200))
+    starts = quickly(jax.vmap(task.start))(jax.random.split(jax.random.key(0), 200))
     away = np.asarray(starts.q) - np.asarray(task.simulator.rest)
     assert noise * 0.95 < np.abs(away).max() <= noise * 1.001
     assert len(np.unique(np.asarray(starts.q), axis=0)) == 200
