@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +20,14 @@ KINDS = {name: mpo.objective(name) for name in mpo.OBJECTIVES} | {
 }
 
 
+def _structure(tree: object) -> Any:
+    return jax.tree.structure(tree)
+
+
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(KINDS, 2)))
 def test_no_two_kinds_have_the_same_structure(first, second):
     """Or a compiled function could run the program of one for the other."""
-    assert jax.tree.structure(KINDS[first]) != jax.tree.structure(KINDS[second])
+    assert _structure(KINDS[first]) != _structure(KINDS[second])
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -30,8 +35,8 @@ def test_leaves_and_structure_make_the_same_object(name):
     leaves, structure = jax.tree.flatten(KINDS[name])
     again = jax.tree.unflatten(structure, leaves)
     assert type(again) is type(KINDS[name])
-    assert jax.tree.structure(again) == structure
-    assert hash(jax.tree.structure(again)) == hash(structure)
+    assert _structure(again) == structure
+    assert hash(_structure(again)) == hash(structure)
 
 
 @pytree
@@ -48,7 +53,7 @@ def test_static_fields_are_structure_and_the_others_leaves():
     assert moved.label == "a"
     np.testing.assert_array_equal(moved.x, 2 * np.ones(2))
     other = dataclasses.replace(point, label="b")
-    assert jax.tree.structure(other) != jax.tree.structure(point)
+    assert _structure(other) != _structure(point)
     named = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(point)]
     assert named == [".x", ".y"]
     stacked = jax.vmap(lambda p: p.x + p.y, in_axes=(Point(0, None, "a"),))(point)
