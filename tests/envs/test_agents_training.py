@@ -68,6 +68,7 @@ def _mark(monkeypatch):
         registry.importlib, "import_module", _with_this(registry.importlib.import_module)
     )
     monkeypatch.setattr(training, "PRESETS", {**ppo.PRESETS, "mark": SETTINGS})
+    monkeypatch.setattr(training, "BETWEEN", 1000)
 
 
 def _with_this(import_module):

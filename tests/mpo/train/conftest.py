@@ -12,21 +12,24 @@ REACH = envs.task("reach")
 
 def responses(task, level, rows, key):
     """Let the agent `level` respond `rows` times."""
-    start_key, key = jax.random.split(jax.random.key(key))
-    starts = jax.vmap(task.start)(jax.random.split(start_key, rows))
-    respond = jax.vmap(lambda start, k: task.respond(task.agent(level), start, k))
-    return respond(starts, jax.random.split(key, rows))
+    agent = task.agent(level)
+
+    def respond(key):
+        start_key, key = jax.random.split(key)
+        response = task.respond(agent, task.start(start_key), key)
+        return response, response.length, response.total
+
+    keys = jax.random.split(jax.random.key(key), rows)
+    return jax.device_get(jax.jit(jax.vmap(respond))(keys))
 
 
 def compared(task, better, worse, rows):
     """Return a dataset of `better` against `worse`, ranked without a mistake."""
     both = [responses(task, level, rows, key) for key, level in enumerate((better, worse))]
-    inputs, outputs, length = (
-        np.stack([np.asarray(getattr(response, name)) for response in both], 1)
-        for name in ("inputs", "outputs", "length")
+    response, length, reward = jax.tree.map(lambda *pair: np.stack(pair, 1), *both)
+    return from_arrays(
+        response.inputs, response.outputs, length=length.astype(np.int32), reward=reward
     )
-    reward = np.stack([np.asarray(response.total) for response in both], 1)
-    return from_arrays(inputs, outputs, length=length.astype(np.int32), reward=reward)
 
 
 @pytest.fixture(scope="session")
