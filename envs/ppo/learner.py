@@ -64,7 +64,7 @@ class PPO:
         seen = moments.nothing((size,))
         if policy is not None:
             # A trained agent's normaliser counts as one iteration's worth of steps.
-            count = jnp.asarray(float(self.settings.batch))
+            count = jnp.asarray(self.settings.batch, jnp.float32)
             seen = Moments(count, params.observation_mean, jnp.square(params.observation_std))
         return TrainState(
             policy=params,

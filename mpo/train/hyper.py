@@ -19,8 +19,9 @@ def _count(default: int | None) -> Any:
     def check(value: object) -> str | None:
         if value is None and default is None:
             return None
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return None if whole and value >= 1 else f"must be a whole number ≥ 1, not {value!r}"
+        if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
+            return None
+        return f"must be a whole number ≥ 1, not {value!r}"
 
     return dataclasses.field(default=default, metadata={"check": check, "static": True})
 

@@ -102,8 +102,7 @@ def test_the_nearest_snapshot_to_each_level_is_kept(tmp_path):
 
 
 def test_a_level_out_of_reach_is_reported_and_its_nearest_kept(tmp_path):
-    short = dataclasses.replace(SETTINGS, steps=2000)
-    outcome = training.train(request(tmp_path, 11.0, settings=short))
+    outcome = training.train(request(tmp_path, 11.0))
     assert outcome.missed == (11.0,)
     assert outcome.best < 10
     assert agents.read(tmp_path / "mark-11").provenance.target == 11.0

@@ -87,7 +87,9 @@ def test_chunks_are_compiled_once(trained):
     assert set(traced) == {1}
 
 
-@pytest.mark.parametrize(("falls", "worth"), [(False, 10.0), (True, 1.0)])
+@pytest.mark.parametrize(
+    ("falls", "worth"), [(False, 10.0), pytest.param(True, 1.0, marks=pytest.mark.slow)]
+)
 def test_a_time_limit_keeps_the_future_and_a_fall_does_not(falls, worth, tmp_path):
     """Reward 1 on average is worth 1/(1−γ) = 10, clock or no clock; before a fall it is worth 1."""
     env = Probe(horizon=5, falls=falls, idle=True)
