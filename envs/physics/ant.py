@@ -79,7 +79,9 @@ class ThreeLeggedAnt(Ant):
     """Ant that pays for its fourth leg: r_Ant − leg_penalty · (a²_hip4 + a²_ankle4).
 
     Attributes:
-      leg_penalty: cost of a unit of squared action on the fourth leg.
+      leg_penalty: cost of a unit of squared action on the fourth leg. The default
+        brings the shipped Ant expert from 6,122 ± 66 down to about 1,700: to 1,704 ± 21 in
+        the 256 episodes it was calibrated by, to 1,756 ± 17 in 256 others.
     """
 
     leg_penalty: float = 8.05

@@ -30,7 +30,7 @@ class Probe(Objective):
     """w · progress − log π(y_w), which counts how often it is traced."""
 
     name: ClassVar = "probe"
-    traces: ClassVar = []
+    traces: ClassVar[list[int]] = []
 
     weight: Leaf = 1.0
 
