@@ -23,6 +23,8 @@ check: .venv/.development  ## format, lint, types, direction of dependency
 
 benchmark: .venv/.library  ## figures as ratios within one run
 	.venv/bin/python -m benchmarks.objectives
+	.venv/bin/python -m benchmarks.rollouts
+	.venv/bin/python -m benchmarks.inner_loop
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from mpo.errors import RequestError
 from mpo.pytree import pytree
+from mpo.settings import Leaf
 
 if TYPE_CHECKING:
     from envs.data.dataset import Dataset
@@ -30,11 +31,11 @@ class Batch:
         segments, since it is known only for whole responses.
     """
 
-    inputs: Array
-    outputs: Array
-    mask: Array
-    reward: Array | None
-    ref_logp: Array | None
+    inputs: Leaf
+    outputs: Leaf
+    mask: Leaf
+    reward: Leaf
+    ref_logp: Leaf
 
     @property
     def length(self) -> Array:
@@ -55,11 +56,11 @@ class View:
       steps: L, steps in a segment; T for whole responses.
     """
 
-    inputs: Array
-    outputs: Array
-    lengths: Array
-    reward: Array | None
-    ref_logp: Array | None
+    inputs: Leaf
+    outputs: Leaf
+    lengths: Leaf
+    reward: Leaf
+    ref_logp: Leaf
     steps: int = field(metadata={"static": True})
 
     @property

@@ -20,7 +20,7 @@ SMALL = Settings(
 
 
 KEY = jax.random.key(0)
-TRACES = []
+TRACES: list[object] = []
 """Grows whenever a probe is traced."""
 
 
