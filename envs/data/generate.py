@@ -1,6 +1,8 @@
 """Generation: agents respond from shared starts, the judge ranks, rows stream out in chunks."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -15,6 +17,9 @@ from envs.task import Params, Task
 
 CHUNK_BYTES = 2**28
 """A chunk's steps stay below this; a few chunks, in flight and in conversion, stay below 2 GiB."""
+
+IN_FLIGHT = 2
+"""Chunks computed at once: a rollout, step after step, keeps little more than one core busy."""
 
 Rows = Mapping[str, np.ndarray]
 
@@ -52,7 +57,7 @@ def chunks(
 
     Every row has a key of its own, so rows do not depend on `size`. All chunks
     have one shape and compile once: the last is filled up with repeats, which
-    are cut off. While one chunk is written, the next is being computed.
+    are cut off. While one chunk is written, the next are being computed.
 
     Args:
       task: where the agents respond.
@@ -68,15 +73,23 @@ def chunks(
     root = jax.random.split(jax.random.key(recipe.seed))[1]
     who = cast(recipe).astype(np.int32)
     stacked = _stacked(agents)
-    pending: tuple[int, dict[str, Array]] | None = None
-    for first in range(0, recipe.rows, size):
+
+    def made(first: int) -> Rows:
         rows = np.minimum(np.arange(first, first + size), recipe.rows - 1)
-        made = _make(task, recipe.judge, stacked, jnp.asarray(who[rows]), root, jnp.asarray(rows))
-        if pending:
-            yield _landed(*pending, recipe.rows)
-        pending = (first, made)
-    if pending:
-        yield _landed(*pending, recipe.rows)
+        authors = jnp.asarray(who[rows])
+        chunk = _make(task, recipe.judge, stacked, authors, root, jnp.asarray(rows))
+        return _landed(first, chunk, recipe.rows)
+
+    first, *others = range(0, recipe.rows, size)
+    yield made(first)  # alone, for it is what compiles
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        pending: deque[Future[Rows]] = deque()
+        for first in others:
+            pending.append(pool.submit(made, first))
+            if len(pending) > IN_FLIGHT:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _make(
