@@ -53,7 +53,7 @@ class Source(Protocol):
         ...
 
     def batch(self, items: Int[Array, " B"]) -> Batch:
-        """Return the items with these numbers in [0, size),."""
+        """Return the items with these numbers in [0, size)."""
         ...
 
 

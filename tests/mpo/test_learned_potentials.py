@@ -121,12 +121,11 @@ def test_network_agrees_with_the_formula_of_the_paper(x64):
     assert np.all(v >= -s)
     for x in (0.05, 0.4, 0.9):
         u = s * x + v * (x * t) + b
-        inside = np.clip(u, None, None)
         # (u)₊ under a root or logarithm has its documented floor, 1 - u its headroom.
         floored = np.maximum(u, 1e-3 * (s + v * t) * x)
         hidden = np.stack(
             [
-                inside[0],
+                u[0],
                 np.maximum(u[1], 0) ** 2,
                 u[2] ** 3,
                 np.exp(u[3]),
