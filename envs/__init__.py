@@ -7,7 +7,7 @@
 Importing `envs` imports no simulator; a task's own code comes with the first request for it.
 """
 
+from envs.base import Response, Task
 from envs.registry import task, tasks
-from envs.task import Response, Task
 
 __all__ = ["Response", "Task", "task", "tasks"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from envs.task import Task
+from envs.base import Task
 from mpo.errors import RequestError, unknown
 from mpo.settings import build
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from envs.task import Params, Response, Task
+from envs.base import Params, Response, Task
 from mpo.errors import RequestError, unknown
 from mpo.policies import GaussianParams, GaussianPolicy
 

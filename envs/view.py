@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from envs import raycast, registry, treefile
+from envs import raycast, registry
 from envs.physics import PhysicsTask
 from envs.physics.body import Rods
+from mpo import treefile
 from mpo.errors import RequestError
 
 _SIZE = (240, 320)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from envs.task import Task
+from envs.base import Task
 
 SCHEMA = 1
 """Version of the files. A reader refuses what is newer."""

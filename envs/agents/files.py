@@ -8,8 +8,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from envs import registry, treefile
+from envs import registry
 from envs.agents.agent import SCHEMA, Agent, Measurement, Provenance
+from mpo import treefile
 
 
 class DamagedAgent(Exception):

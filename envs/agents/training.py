@@ -10,11 +10,12 @@ from typing import Any
 
 import jax
 
-from envs import ppo, registry, treefile
+from envs import ppo, registry
 from envs.agents import catalogue, files
 from envs.agents.agent import Agent, Measurement, Provenance, measure
+from envs.base import Task
 from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
-from envs.task import Task
+from mpo import treefile
 from mpo.errors import RequestError, unknown
 
 LOOK = 32

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from envs.bandit import exact
 from envs.bandit.nearest import nearest
 from envs.bandit.reference import SQUASH, Vector, cauchy_bins, tilted
-from envs.task import Params, Response, Task
+from envs.base import Params, Response, Task
 from mpo.errors import RequestError, unknown
 from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy
 

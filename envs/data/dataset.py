@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from envs.base import Start, Task
 from envs.data import archive
 from envs.data.archive import DatasetError
 from envs.data.recipe import Recipe
 from envs.data.validate import check, check_shapes
-from envs.task import Start, Task
 
 if TYPE_CHECKING:
     from envs.data.view import View

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from envs.base import Params, Task
 from envs.data.kinds import Cast, kind
 from envs.data.recipe import Recipe
 from envs.judge import Judge, rank
-from envs.task import Params, Task
 
 CHUNK_BYTES = 2**28
 """A chunk's steps stay below this; a few chunks, in flight and in conversion, stay below 2 GiB."""

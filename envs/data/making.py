@@ -9,13 +9,13 @@ from typing import Any
 import jax
 
 from envs import registry
+from envs.base import Params, Task
 from envs.data import archive, generate
 from envs.data.cache import cached
 from envs.data.dataset import About, Dataset, load, versions
 from envs.data.kinds import kind as kind_named
 from envs.data.recipe import Author, Recipe, settings_of
 from envs.judge import Judge, temperature
-from envs.task import Params, Task
 from mpo.errors import RequestError
 
 Report = Callable[[int, int], None]

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from envs.base import Task
 from envs.data.kinds import kind
 from envs.judge import Judge
-from envs.task import Task
 from mpo.errors import RequestError
 
 REVISION = 1

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from envs.base import Response, Task
 from envs.physics.simulator import Simulator, State
-from envs.task import Response, Task
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 

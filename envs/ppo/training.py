@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from envs import treefile
 from envs.ppo.learner import PPO, Metrics, TrainState
+from mpo import treefile
 
 Line = dict[str, Any]
 """What is logged of a chunk: `iteration`, `steps`, `seconds`, and what was measured."""

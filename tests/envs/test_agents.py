@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import envs
-from envs import agents, treefile
+from envs import agents
 from envs.agents import Agent, DamagedAgent, Measurement, Provenance, catalogue
+from mpo import treefile
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 

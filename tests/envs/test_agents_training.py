@@ -11,8 +11,8 @@ import pytest
 
 from envs import agents, ppo, registry
 from envs.agents import training
+from envs.base import Response, Task
 from envs.ppo import Settings
-from envs.task import Response, Task
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs import treefile
 from envs.ppo import PPO, PRESETS, Settings, advantages, moments, read_log, train
+from mpo import treefile
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 

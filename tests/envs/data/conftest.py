@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from envs.base import Response, Task
 from envs.data import Author, Plan, Recipe
 from envs.data.recipe import settings_of
 from envs.judge import Judge
-from envs.task import Response, Task
 from mpo.policies import GaussianPolicy
 
 
