@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from discovery.cli import agents, data, listing, objectives
+from discovery.cli import agents, data, listing, objectives, run
 from mpo.errors import RequestError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("list")(listing.show)
+app.command("run")(run.run)
 app.command("landscape")(objectives.landscape)
 app.add_typer(agents.app, name="agents")
 app.add_typer(data.app, name="data")
@@ -36,11 +37,19 @@ def main(arguments: list[str] | None = None) -> int:
         app(arguments)
     except SystemExit as exit_:  # how the parser reports its own verdict
         return exit_.code if isinstance(exit_.code, int) else 0
+    except KeyboardInterrupt as error:
+        return _stopped(error)
     except RequestError as error:
         return _fail(error, 2, debug)
     except Exception as error:
         return _fail(error, 1, debug)
     return 0
+
+
+def _stopped(error: KeyboardInterrupt) -> int:
+    """Return the status that shells expect of a command that was asked to stop."""
+    print(f"discovery: {str(error) or 'stopped'}", file=sys.stderr)
+    return 130
 
 
 def _fail(error: Exception, status: int, debug: bool) -> int:

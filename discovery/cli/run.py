@@ -1,0 +1,83 @@
+"""`discovery run`: discover an objective, or go on with a discovery."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from discovery.cli.output import JSON, show_json, show_table
+from mpo.errors import RequestError
+
+if TYPE_CHECKING:
+    from discovery.config import Config
+    from discovery.runs import Result
+
+
+def run(
+    preset: str | None = typer.Option(None, help="A run that ships: see `discovery list`."),
+    config: Path | None = typer.Option(None, help="A TOML or JSON file that describes the run."),
+    out: Path | None = typer.Option(
+        None,
+        help="Folder of the run; the same command continues what is there.",
+        show_default="runs/PRESET",
+    ),
+    set_: list[str] = typer.Option(
+        [], "--set", help="A setting on top, such as search.sigma=0.2; repeat for several."
+    ),
+    track: list[str] = typer.Option([], help="tensorboard or wandb; repeat for both."),
+    quiet: bool = typer.Option(False, help="Show no progress."),
+    devices: int | None = typer.Option(
+        None, help="CPU devices that share the population.", show_default="one per core"
+    ),
+    cluster: str | None = typer.Option(
+        None,
+        help="Run in several processes, each with this command: 'auto' on SLURM, Kubernetes "
+        "and TPUs, or HOST:PORT,PROCESSES,PROCESS such as localhost:9911,2,0.",
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Discover an objective: search, select, compare on other data, write it down.
+
+    Interrupt it whenever you like: the same command goes on where it was. The folder holds
+    the artifact (objective.json and .npz), report.md with its figures, and every number.
+
+    Example: discovery run --preset quick --out runs/quick
+    """
+    described = _described(preset, config, set_)
+    folder = out or Path("runs") / (preset or (config.stem if config else "run"))
+    from discovery import startup
+
+    startup.host_devices(devices)
+    startup.compilation_cache()
+    from discovery.runs import discover, processes
+
+    with processes.joined(cluster):
+        result = discover(described, folder, track=track, quiet=quiet)
+        if processes.primary():
+            _show(result, folder, as_json)
+
+
+def _described(preset: str | None, file: Path | None, settings: list[str]) -> "Config":
+    from discovery import config
+
+    if (preset is None) == (file is None):
+        raise RequestError("give either --preset NAME or --config FILE: see `discovery list`")
+    base = config.preset(preset) if preset is not None else config.from_file(Path(str(file)))
+    return config.changed(base, dict(config.setting(text) for text in settings))
+
+
+def _show(result: "Result", folder: Path, as_json: bool) -> None:
+    from discovery.runs.report import verdict
+    from discovery.statistics import number
+
+    if as_json:
+        show_json({"folder": str(folder), "verdict": verdict(result), **result.as_json()})
+        return
+    first = next(name for name, _, gap in result.table() if name != "found")
+    rows = [
+        (name, str(mean), "" if name == first else str(gap)) for name, mean, gap in result.table()
+    ]
+    rows += [(f"{name}, in the data", number(value), "") for name, value in result.authors.items()]
+    show_table("", ("objective", "mean return", f"more than {first}"), rows)
+    print(f"\n{verdict(result)}")
+    print(f"Report: {folder / 'report.md'}. In Python: mpo.objective({str(folder)!r})")

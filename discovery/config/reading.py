@@ -1,0 +1,161 @@
+"""Descriptions of runs from presets, files and settings; unknown names fail with a suggestion."""
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from discovery.config.section import Section
+from discovery.config.sections import SECTIONS, Config, Data
+from mpo.errors import RequestError, unknown
+
+_PLAIN = ("seed", "about")
+
+
+def presets() -> dict[str, str]:
+    """Return the name of every preset that ships, with a line about it."""
+    return {name: preset(name).about for name in _shipped()}
+
+
+def preset(name: str) -> Config:
+    """Return the preset `name`."""
+    if name not in (known := _shipped()):
+        raise unknown("preset", name, known)
+    text = resources.files("discovery.presets").joinpath(f"{name}.toml").read_text()
+    return from_json(tomllib.loads(text))
+
+
+def from_file(path: Path) -> Config:
+    """Return what a TOML or JSON file describes, such as the `config.json` of another run."""
+    return from_json(read(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the settings in a TOML or JSON file."""
+    try:
+        text = path.read_text()
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read {path}: {error}") from error
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RequestError(f"{path} is no valid {path.suffix or 'TOML'}: {error}") from error
+    if not isinstance(values, dict):
+        raise RequestError(f"{path} must hold a table of settings")
+    return values
+
+
+def from_json(values: Mapping[str, Any]) -> Config:
+    """Return the description that these plain values are."""
+    for name in values:
+        if name not in SECTIONS and name not in _PLAIN:
+            raise unknown("section", name, [*SECTIONS, *_PLAIN])
+    if "task" not in values:
+        raise RequestError("no task was given: say task.name, or start from a preset")
+    sections: dict[str, Any] = {
+        name: _section(SECTIONS[name], given)
+        for name, given in values.items()
+        if name != "data" and name in SECTIONS
+    }
+    if "data" in values:
+        given = values["data"]
+        tables = given if isinstance(given, list | tuple) else [given]
+        sections["data"] = tuple(_section(Data, table) for table in tables)
+    for name, kind in (("seed", int), ("about", str)):
+        if name in values:
+            if type(values[name]) is not kind:
+                raise RequestError(f"{name} must be of kind {kind.__name__}: {values[name]!r}")
+            sections[name] = values[name]
+    return Config(**sections)
+
+
+def changed(config: Config, settings: Mapping[str, Any]) -> Config:
+    """Return the description with settings changed: `{"search.sigma": 0.2, "seed": 1}`.
+
+    `data.rows` changes every dataset, `data.1.rows` the second one.
+    """
+    values = config.as_json()
+    for path, value in settings.items():
+        _put(values, path.split("."), value, path)
+    return from_json(values)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read `key=value` as TOML does; a value that is no TOML is taken for a word."""
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise RequestError(
+            f"a setting is written key=value, such as search.sigma=0.2, not {text!r}"
+        )
+    try:
+        parsed = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    return key.strip(), parsed
+
+
+def differences(now: Mapping[str, Any], before: Mapping[str, Any], at: str = "") -> list[str]:
+    """Return a line for every setting that differs: `search.sigma: 0.2, was 0.4`."""
+    lines = []
+    for name in sorted({*now, *before}):
+        here, there = now.get(name), before.get(name)
+        path = f"{at}{name}"
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            lines += differences(here, there, f"{path}.")
+        elif here != there:
+            lines.append(f"{path}: {_shown(here)}, was {_shown(there)}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    return "left out" if value is None else json.dumps(value)
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> None:
+    head, *rest = path
+    if head == "data" and rest:
+        tables, number = values["data"], rest[0]
+        if number.isdigit():
+            if int(number) >= len(tables):
+                raise RequestError(f"there is no dataset {number}: they are numbered from 0")
+            tables, rest = [tables[int(number)]], rest[1:]
+        for table in tables:
+            _put(table, rest, value, whole)
+        return
+    if not rest:
+        values[head] = value
+        return
+    inner = values.setdefault(head, {})
+    if not isinstance(inner, dict):
+        raise RequestError(f"{whole!r} is no setting: {head!r} has no parts")
+    _put(inner, rest, value, whole)
+
+
+def _section(kind: type[Section], given: Any) -> Section:
+    if not isinstance(given, Mapping):
+        raise RequestError(f"{kind.__name__.lower()} must be a table of settings, not {given!r}")
+    known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name in given:
+        if name not in known:
+            raise unknown(f"setting of {kind.__name__.lower()}", name, known)
+    needed = [n for n, f in known.items() if n not in given and _required(f)]
+    if needed:
+        raise RequestError(f"{kind.where(needed[0])} was not given")
+    return kind(**{name: _frozen(value) for name, value in given.items()})
+
+
+def _required(field: Any) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _shipped() -> list[str]:
+    folder = resources.files("discovery.presets")
+    return sorted(
+        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
+    )

@@ -1,0 +1,205 @@
+"""What a run is described by: one frozen dataclass a section, each checked on construction."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from discovery.config.section import Section, Settings
+from mpo.errors import RequestError, unknown
+
+FRESH = "fresh"
+SHARES = ("generation", "pairs", "nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Section):
+    """Where agents act.
+
+    Attributes:
+      name: of the task (`envs.tasks()`).
+      settings: its own, such as `horizon`.
+    """
+
+    name: str
+    settings: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(Section):
+    """A preference dataset, and how training sees it; what is left out is as the papers have it.
+
+    Attributes:
+      kind: what is wrong with it (`envs.data.KINDS`).
+      rows: comparisons.
+      segment: steps that each comparison is cut into; whole responses, if left out.
+      seed: which draw of the dataset; evaluation takes another of the same kind.
+      expert, reference: agents.
+      judge, temperature: how reliably it is ranked: a level, or a number.
+      flip: share of the rankings that are reversed.
+    """
+
+    kind: str = "base"
+    rows: int | None = None
+    segment: int | None = None
+    seed: int = 0
+    expert: str = "expert"
+    reference: str | None = None
+    judge: str | None = None
+    temperature: float | None = None
+    flip: float | None = None
+
+    def choices(self) -> dict[str, Any]:
+        """Return what `envs.data.plan` is to be told beside task, kind and seed."""
+        own = dataclasses.asdict(self)
+        return {n: v for n, v in own.items() if n not in ("kind", "segment", "seed")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family(Section):
+    """The objectives searched: MPO with two learned potentials, from ORPO on.
+
+    Attributes:
+      potential: of ψ and φ⁻¹: "basis" or "network" (`mpo.POTENTIALS`).
+      temporal: whether they may change as training goes on.
+      settings: of the potential, such as `units` or `library`.
+      lam: λ.
+    """
+
+    potential: str = "basis"
+    temporal: bool = False
+    settings: Settings = field(default_factory=dict)
+    lam: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Section):
+    """How every agent is trained.
+
+    Attributes:
+      start: "fresh" for a new agent from every key, or the level of a reference agent.
+      normalise: whether a fresh agent's observation normaliser is taken from the data.
+      hyper: settings of the inner loop (`mpo.train.hyper`).
+      way: how a population is run (`mpo.train.WAYS`), or "auto".
+      chunk: agents at once, for the way "chunks".
+    """
+
+    start: str = FRESH
+    normalise: bool = True
+    hyper: Settings = field(default_factory=dict)
+    way: str = "auto"
+    chunk: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Section):
+    """How ζ is moved.
+
+    Attributes:
+      strategy: a name of `discovery.strategies.STRATEGIES`.
+      population: members of a generation.
+      generations: how many.
+      sigma, final_sigma: deviation of the members, in the first and in the last generation.
+      learning_rate, final_learning_rate: of Adam, where the strategy follows a gradient.
+      shaping: how it sees fitness: "ranks", "raw" or "standardized".
+      seeds: agents trained for each member (and dataset); its fitness is their mean.
+      episodes: that measure each agent.
+      share: who has the same initialisation, minibatches and episodes: the whole
+        "generation", antithetic "pairs", or "nothing".
+    """
+
+    strategy: str = "open_es"
+    population: int = 24
+    generations: int = 10
+    sigma: float = 0.4
+    final_sigma: float | None = None
+    learning_rate: float = 0.15
+    final_learning_rate: float | None = None
+    shaping: str = "ranks"
+    seeds: int = 1
+    episodes: int = 16
+    share: str = "generation"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be searched with."""
+        super().__post_init__()
+        self.positive("population", "generations", "sigma", "learning_rate", "seeds", "episodes")
+        if self.share not in SHARES:
+            raise unknown("way to share randomness", self.share, SHARES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Section):
+    """What the run ends with: candidates are selected, and the one selected is compared.
+
+    Attributes:
+      against: objectives by name, the first of which differences are taken from.
+      seeds: agents trained for each objective, on another draw of the data.
+      episodes: that measure each agent.
+      selection_seeds: agents trained for each candidate before one is selected.
+    """
+
+    against: tuple[str, ...] = ("orpo",)
+    seeds: int = 8
+    episodes: int = 32
+    selection_seeds: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse an evaluation of nothing."""
+        super().__post_init__()
+        self.positive("episodes", "selection_seeds")
+        if self.seeds < 2:
+            raise RequestError("evaluation.seeds must be at least 2, for a standard error")
+        if not self.against:
+            raise RequestError("evaluation.against needs at least one objective, such as 'orpo'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A run, whole.
+
+    Attributes:
+      about: a line that says what it is for.
+      task: where agents act.
+      data: one dataset, or several that fitness is averaged over.
+      family: what is searched.
+      training: the inner loop.
+      search: the outer loop.
+      evaluation: what comes at the end.
+      seed: of everything but the data.
+    """
+
+    task: Task
+    data: tuple[Data, ...] = (Data(),)
+    family: Family = field(default_factory=Family)
+    training: Training = field(default_factory=Training)
+    search: Search = field(default_factory=Search)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    seed: int = 0
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a run on no data."""
+        if not self.data:
+            raise RequestError("a run needs at least one dataset: give data.kind")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "task": Task,
+    "data": Data,
+    "family": Family,
+    "training": Training,
+    "search": Search,
+    "evaluation": Evaluation,
+}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -1,0 +1,39 @@
+"""Where randomness comes from: each purpose has streams of its own, so that none sees another's."""
+
+from enum import IntEnum
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from mpo.errors import RequestError
+
+_SEEDS = 2**20
+
+
+class Purpose(IntEnum):
+    """What a seed is used for. What an objective is judged by never took part in finding it."""
+
+    DISCOVERY = 0
+    SELECTION = 1
+    EVALUATION = 2
+    TUNING = 3
+
+
+def key(purpose: Purpose, seed: int) -> PRNGKeyArray:
+    """Return the key of a purpose under a seed in [0, 2²⁰)."""
+    return jax.random.fold_in(jax.random.key(_checked(seed)), purpose)
+
+
+def data_seed(purpose: Purpose, seed: int) -> int:
+    """Return the seed of the dataset that stands for dataset `seed` where this is the purpose.
+
+    Candidates are selected on the data they were found on, with other agents and episodes.
+    """
+    source = Purpose.DISCOVERY if purpose is Purpose.SELECTION else purpose
+    return int(source) * _SEEDS + _checked(seed)
+
+
+def _checked(seed: int) -> int:
+    if not 0 <= seed < _SEEDS:
+        raise RequestError(f"the seed must be in [0, {_SEEDS}), not {seed}")
+    return seed
