@@ -4,10 +4,8 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c co
 
 .PHONY: discover test test-fast check benchmark clean
 
-discover: .venv/.library  ## the main job, from nothing to a first result
-	.venv/bin/discovery list
-	.venv/bin/discovery data make --task token_bandit --kind shuffled --rows 1000 --out runs/bandit/shuffled.npz
-	.venv/bin/discovery landscape dpo simpo orpo --out runs/landscape
+discover: .venv/.library  ## the main job, from nothing to a loss that was found
+	.venv/bin/discovery run --preset quick --out runs/quick
 
 test: .venv/.development  ## every test, slow ones too
 	.venv/bin/python -m pytest -m "slow or not slow" -n auto

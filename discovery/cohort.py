@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from discovery.situation import Situation
 from mpo.objectives import Objective
@@ -49,7 +49,9 @@ class Cohort:
     situation: Situation
     episodes: int
 
-    def train(self, objectives: Objectives, keys: PRNGKeyArray, dataset: int = 0) -> Trained:
+    def train(
+        self, objectives: Objectives, keys: Key[Array, "agents"], dataset: int = 0
+    ) -> Trained:
         """Train an agent under each objective, from its key, on a dataset of the situation."""
         s = self.situation
         members = replicated((objectives, jax.random.key_data(keys)), s.devices)
@@ -98,7 +100,12 @@ class Cohort:
 
 def repeated(objective: Objective, agents: int) -> Objectives:
     """Return the same objective for so many agents."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (agents, *jnp.shape(leaf))), objective)
+
+    def stacked(leaf: Any) -> Array:
+        array = jnp.asarray(leaf, jnp.asarray(leaf).dtype)  # no weak type, which would recompile
+        return jnp.broadcast_to(array, (agents, *array.shape))
+
+    return jax.tree.map(stacked, objective)
 
 
 def gathered(values: Array) -> np.ndarray:

@@ -14,7 +14,8 @@ from discovery.config.sections import FRESH
 from discovery.streams import Purpose
 from envs import data
 from envs.data import Dataset, Plan
-from mpo.train import Hyper, Source, fresh, hyper, moments, replicated
+from mpo.errors import unknown
+from mpo.train import WAYS, Hyper, Source, fresh, hyper, moments, replicated
 
 Report = Callable[[int, int], None]
 """Called with the rows of a dataset that are made, and the rows in all."""
@@ -85,6 +86,8 @@ def check(config: Config) -> None:
     for one in config.data:
         plan(config, one, Purpose.DISCOVERY)
     hyper(**config.training.hyper)
+    if config.training.way not in (*WAYS, "auto"):
+        raise unknown("way to run a population", config.training.way, (*WAYS, "auto"))
     task = envs.task(config.task.name, **dict(config.task.settings))
     if config.training.start != FRESH:
         task.agent(config.training.start)

@@ -4,7 +4,9 @@ Here higher is better; evosax minimises. A fitness that is not finite counts as 
 finite one of its generation, so it ranks last and cannot reach the mean.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -73,12 +75,14 @@ class Entry(NamedTuple):
       about: a line.
       gradient: whether Adam follows an estimated gradient, by shaped fitness.
       antithetic: whether member i and member i + P/2 are mirror images.
+      initial: what evosax is to be told for a first deviation of σ.
     """
 
     make: Callable[[Settings, Zeta], Any]
     about: str
     gradient: bool = False
     antithetic: bool = False
+    initial: Callable[[float], float] = float
 
 
 def _schedule(first: float, last: float, generations: int) -> optax.Schedule:
@@ -137,10 +141,13 @@ STRATEGIES: Mapping[str, Entry] = MappingProxyType(
             _pgpe, "PGPE: OpenAI-ES that adapts a deviation per parameter", True, antithetic=True
         ),
         "snes": Entry(_adaptive("SNES"), "separable natural ES: a deviation per parameter"),
-        "xnes": Entry(_adaptive("xNES"), "exponential natural ES"),
+        "xnes": Entry(
+            _adaptive("xNES"),
+            "exponential natural ES: a full covariance",
+            initial=math.sqrt,  # evosax multiplies by it twice
+        ),
         "cma_es": Entry(_adaptive("CMA_ES"), "CMA-ES: a full covariance, for tens of parameters"),
         "sep_cma_es": Entry(_adaptive("Sep_CMA_ES"), "CMA-ES with a diagonal covariance"),
-        "lm_ma_es": Entry(_adaptive("LM_MA_ES"), "matrix adaptation in little memory"),
         "simple_es": Entry(_adaptive("SimpleES"), "the best members' mean"),
     }
 )
@@ -183,11 +190,16 @@ class Strategy:
         fitness: Float[Array, "members"],
         state: State,
     ) -> State:
-        """Return the state after a generation whose members earned `fitness`."""
+        """Return the state after a generation whose members earned `fitness`.
+
+        A generation without a finite fitness teaches nothing, and leaves it as it was.
+        """
         cost = -finite_or_worst(fitness)
+        learned = jnp.any(jnp.isfinite(fitness))
         with _evosax():
             told, _ = self.algorithm.tell(key, members, cost, state, self.params)
-            return _like(told, state)
+        told = _like(told, state)
+        return jax.tree.map(lambda new, old: jnp.where(learned, new, old), told, state)
 
     def mean(self, state: State) -> Zeta:
         """Return ζ in the middle of the search."""
@@ -217,7 +229,7 @@ def strategy(name: str, settings: Settings, zeta: Zeta) -> Strategy:
         algorithm = entry.make(settings, zeta)
         params = algorithm.default_params
         if hasattr(params, "std_init"):
-            params = params.replace(std_init=jnp.asarray(settings.sigma, zeta.dtype))
+            params = params.replace(std_init=jnp.asarray(entry.initial(settings.sigma), zeta.dtype))
         elif not hasattr(algorithm, "std_schedule"):
             raise RuntimeError(f"strategy {name!r} has no place for sigma in this evosax")
     return Strategy(settings, algorithm, params, entry.antithetic)
@@ -231,14 +243,11 @@ def finite_or_worst(fitness: Float[Array, "members"]) -> Float[Array, "members"]
     return jnp.where(finite, fitness, worst)
 
 
-def _evosax() -> Any:
+@contextmanager
+def _evosax() -> Iterator[None]:
     """Let evosax promote types and ranks as it is used to."""
-    from contextlib import ExitStack
-
-    stack = ExitStack()
-    stack.enter_context(jax.numpy_dtype_promotion("standard"))
-    stack.enter_context(jax.numpy_rank_promotion("allow"))
-    return stack
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def _strong(state: State, dtype: Any) -> State:

@@ -8,15 +8,19 @@ from mpo.potentials import POTENTIALS
 
 
 def show(as_json: bool = JSON) -> None:
-    """List tasks, dataset kinds, objectives and potentials, a line each."""
+    """List presets, tasks, dataset kinds, objectives, potentials and strategies, a line each."""
     import envs
+    from discovery import config
+    from discovery.strategies import STRATEGIES
     from envs.data import KINDS
 
     found = {
+        "presets": config.presets(),
         "tasks": dict(envs.tasks()),
         "dataset kinds": {name: kind.summary for name, kind in KINDS.items()},
         "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
         "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
+        "strategies": {name: entry.about for name, entry in STRATEGIES.items()},
     }
     if as_json:
         show_json(found)

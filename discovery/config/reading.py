@@ -1,6 +1,5 @@
 """Descriptions of runs from presets, files and settings; unknown names fail with a suggestion."""
 
-import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping
@@ -48,7 +47,13 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> Config:
-    """Return the description that these plain values are."""
+    """Return the description that these plain values are.
+
+    With `extends = "quick"` they go on top of that preset; a table `data` on top of each of
+    its datasets, a list of tables in their place.
+    """
+    if (base := values.get("extends")) is not None:
+        return from_json(_merged(preset(base).as_json(), values))
     for name in values:
         if name not in SECTIONS and name not in _PLAIN:
             raise unknown("section", name, [*SECTIONS, *_PLAIN])
@@ -113,6 +118,21 @@ def _shown(value: Any) -> str:
     return "left out" if value is None else json.dumps(value)
 
 
+def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in top.items():
+        under = merged.get(name)
+        if name == "extends":
+            continue
+        if name == "data" and isinstance(value, Mapping) and isinstance(under, list):
+            merged[name] = [_merged(table, value) for table in under]
+        elif isinstance(value, Mapping) and isinstance(under, Mapping):
+            merged[name] = _merged(under, value)
+        else:
+            merged[name] = value
+    return merged
+
+
 def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> None:
     head, *rest = path
     if head == "data" and rest:
@@ -136,22 +156,7 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
 def _section(kind: type[Section], given: Any) -> Section:
     if not isinstance(given, Mapping):
         raise RequestError(f"{kind.__name__.lower()} must be a table of settings, not {given!r}")
-    known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for name in given:
-        if name not in known:
-            raise unknown(f"setting of {kind.__name__.lower()}", name, known)
-    needed = [n for n, f in known.items() if n not in given and _required(f)]
-    if needed:
-        raise RequestError(f"{kind.where(needed[0])} was not given")
-    return kind(**{name: _frozen(value) for name, value in given.items()})
-
-
-def _required(field: Any) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return kind.of(given)
 
 
 def _shipped() -> list[str]:

@@ -1,26 +1,44 @@
 """What every section of a description shares: its fields have the kinds they are annotated with."""
 
+import dataclasses
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from mpo.errors import RequestError
+from mpo.errors import RequestError, unknown
 
 Settings = Mapping[str, Any]  # passed on to what they are settings of, which checks them
 
 
-class Section:
-    """Checks that every field has a value of the kind it is annotated with."""
+S = TypeVar("S", bound="Section")
 
-    def __post_init__(self) -> None:
-        """Refuse values of another kind, and numbers that cannot be."""
-        hints = get_type_hints(type(self))
-        for name, kind in hints.items():
-            value = getattr(self, name)
-            if not _is(value, kind):
-                raise RequestError(f"{self.where(name)} must be {_words(kind)}, not {value!r}")
-            if type(value) in (int, float) and (value < 0 or value != value):
-                raise RequestError(f"{self.where(name)} must not be negative: it is {value}")
+
+class Section:
+    """A table of settings: built from plain values that are checked against its annotations."""
+
+    @classmethod
+    def of(cls: type[S], values: Mapping[str, Any]) -> S:
+        """Return the section with these settings, or say which is unknown or cannot be."""
+        known = get_type_hints(cls)
+        for name in values:
+            if name not in known:
+                raise unknown(f"setting of {cls.__name__.lower()}", name, known)
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # subclasses are dataclasses
+        if missing := [f.name for f in fields if f.name not in values and _required(f)]:
+            raise RequestError(f"{cls.where(missing[0])} was not given")
+        return cls(**{name: cls._read(name, values[name], known[name]) for name in values})
+
+    @classmethod
+    def _read(cls, name: str, value: Any, kind: Any) -> Any:
+        value = tuple(value) if isinstance(value, list) else value
+        if not _is(value, kind):
+            raise RequestError(f"{cls.where(name)} must be {_words(kind)}, not {value!r}")
+        if type(value) not in (int, float):
+            return value
+        if not value >= 0:
+            raise RequestError(f"{cls.where(name)} must not be negative: it is {value}")
+        whole = kind is int or int in get_args(kind)
+        return value if whole else float(value)
 
     @classmethod
     def where(cls, name: str) -> str:
@@ -32,6 +50,10 @@ class Section:
         for name in names:
             if not getattr(self, name) > 0:
                 raise RequestError(f"{self.where(name)} must be greater than 0")
+
+
+def _required(field: Any) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _is(value: Any, kind: Any) -> bool:

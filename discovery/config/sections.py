@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from discovery import streams
 from discovery.config.section import Section, Settings
+from discovery.streams import Purpose
 from mpo.errors import RequestError, unknown
 
 FRESH = "fresh"
@@ -122,7 +124,6 @@ class Search(Section):
 
     def __post_init__(self) -> None:
         """Refuse what cannot be searched with."""
-        super().__post_init__()
         self.positive("population", "generations", "sigma", "learning_rate", "seeds", "episodes")
         if self.share not in SHARES:
             raise unknown("way to share randomness", self.share, SHARES)
@@ -146,7 +147,6 @@ class Evaluation(Section):
 
     def __post_init__(self) -> None:
         """Refuse an evaluation of nothing."""
-        super().__post_init__()
         self.positive("episodes", "selection_seeds")
         if self.seeds < 2:
             raise RequestError("evaluation.seeds must be at least 2, for a standard error")
@@ -179,9 +179,10 @@ class Config:
     about: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a run on no data."""
+        """Refuse a run on no data, or of a seed that has no streams."""
         if not self.data:
             raise RequestError("a run needs at least one dataset: give data.kind")
+        streams.key(Purpose.DISCOVERY, self.seed)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

@@ -1,0 +1,142 @@
+"""Descriptions of runs: whole round trips, and every wrong one fails with what to write instead."""
+
+import dataclasses
+import json
+
+import pytest
+
+from discovery import config
+from discovery.config.reading import differences
+from discovery.config.sections import SECTIONS
+from discovery.runs.discover import check
+from mpo.errors import RequestError
+
+QUICK = config.preset("quick")
+
+
+@pytest.mark.parametrize("name", config.presets())
+def test_every_preset_can_be_carried_out(name):
+    """Its task, data, agents, potentials, strategy and hyper-parameters are all built."""
+    described = config.preset(name)
+    check(described)
+    assert described.about
+    assert config.from_json(json.loads(json.dumps(described.as_json()))) == described
+
+
+def test_settings_go_on_top_and_leave_the_rest_alone():
+    changes = dict(map(config.setting, ["search.sigma=0.2", "data.rows=7", "seed=3"]))
+    changed = config.changed(QUICK, changes)
+    assert (changed.search.sigma, changed.data[0].rows, changed.seed) == (0.2, 7, 3)
+    assert changed.search == dataclasses.replace(QUICK.search, sigma=0.2)
+    assert changed.family == QUICK.family
+    assert QUICK.search.sigma != 0.2, "building must not change what it is built on"
+
+
+def test_one_dataset_of_several_can_be_changed():
+    two = config.from_json(QUICK.as_json() | {"data": [{"kind": "base"}, {"kind": "noisy"}]})
+    changed = config.changed(two, {"data.1.flip": 0.3})
+    assert [one.flip for one in changed.data] == [None, 0.3]
+    assert [one.rows for one in config.changed(two, {"data.rows": 9}).data] == [9, 9]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("search.sigma=0.2", "search.sigma", 0.2),
+        ("family.temporal=true", "family.temporal", True),
+        ("data.kind=noisy", "data.kind", "noisy"),
+        ('evaluation.against=["orpo", "dpo"]', "evaluation.against", ["orpo", "dpo"]),
+        ("about=a=b", "about", "a=b"),
+    ],
+)
+def test_a_setting_is_read_as_toml_or_as_a_word(text, key, value):
+    assert config.setting(text) == (key, value)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("serch.sigma=1", "unknown section 'serch': did you mean 'search'"),
+        ("search.sigm=1", "did you mean 'sigma'"),
+        ("search.sigma=big", "search.sigma must be a number, not 'big'"),
+        ("search.sigma=-1", "must not be negative"),
+        ("search.sigma=nan", "must not be negative|must be"),
+        ("search.population=2.5", "search.population must be a whole number"),
+        ("search.population=true", "must be a whole number"),
+        ("search.generations=0", "greater than 0"),
+        ("search.share=all", "known are generation, nothing, pairs"),
+        ("search.strategy=open_e", "did you mean 'open_es'"),
+        ("data.kind=shufled", "did you mean 'shuffled'"),
+        ("data.rows=0", "rows must be at least 1"),
+        ("data.5.rows=1", "there is no dataset 5"),
+        ("data=[]", "needs at least one dataset"),
+        ("task.name=hoper", "did you mean 'hopper'"),
+        ("task.settings.horizn=3", "did you mean 'horizon'"),
+        ("training.start=export", "did you mean 'expert'"),
+        ("training.hyper.learning_rat=1", "did you mean 'learning_rate'"),
+        ("training.hyper.learning_rate=-1", "must be > 0"),
+        ("training.way=maps", "did you mean 'map'"),
+        ("family.potential=netwrk", "did you mean 'network'"),
+        ("family.potential=log", "unknown setting|role"),
+        ("family.settings.unit=9", "unknown setting of potential 'basis' 'unit'"),
+        ("family.lam=-1", "negative"),
+        ("evaluation.against=[]", "at least one objective"),
+        ('evaluation.against=["orp"]', "did you mean 'orpo'"),
+        ("evaluation.seeds=1", "at least 2"),
+        ("seed=-1", "seed must be in"),
+        ("seed=x", "seed must be of kind int"),
+        ("sigma", "a setting is written key=value"),
+        ("seed.x=1", "has no parts"),
+    ],
+)
+def test_wrong_settings_are_refused_with_what_to_write(text, complaint):
+    with pytest.raises(RequestError, match=complaint):
+        check(config.changed(QUICK, dict([config.setting(text)])))
+
+
+def test_pairs_need_a_strategy_that_has_them():
+    with pytest.raises(RequestError, match="no antithetic pairs"):
+        check(config.changed(QUICK, {"search.strategy": "cma_es", "search.share": "pairs"}))
+
+
+def test_a_file_describes_a_run_as_toml_or_json(tmp_path):
+    toml, plain = tmp_path / "run.toml", tmp_path / "config.json"
+    toml.write_text('[task]\nname = "reach"\n[[data]]\nkind = "base"\n[search]\nsigma = 0.1\n')
+    described = config.from_file(toml)
+    assert (described.task.name, described.search.sigma) == ("reach", 0.1)
+    plain.write_text(json.dumps(described.as_json()))
+    assert config.from_file(plain) == described
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.toml", "task = ", "no valid .toml"),
+        ("a.json", "{", "no valid .json"),
+        ("a.json", "[]", "must hold a table"),
+        ("a.toml", "seed = 1", "no task was given"),
+        ("a.toml", "[task]", "task.name was not given"),
+        ("a.toml", "task = 3", "task must be a table of settings"),
+    ],
+)
+def test_a_file_that_describes_nothing_is_refused(tmp_path, name, content, complaint):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RequestError, match=complaint):
+        config.from_file(tmp_path / name)
+    with pytest.raises(RequestError, match="cannot read"):
+        config.from_file(tmp_path / "none.toml")
+
+
+def test_differences_name_every_setting_that_differs_and_no_other():
+    other = config.changed(QUICK, {"search.sigma": 0.1, "training.hyper.updates": 5})
+    found = differences(other.as_json(), QUICK.as_json())
+    assert [line.split(":")[0] for line in found] == ["search.sigma", "training.hyper.updates"]
+    assert found[0] == f"search.sigma: 0.1, was {QUICK.search.sigma}"
+    assert differences(QUICK.as_json(), QUICK.as_json()) == []
+
+
+def test_every_section_documents_every_setting():
+    for kind in SECTIONS.values():
+        text = (kind.__doc__ or "").split("Attributes:")[1]
+        for field in dataclasses.fields(kind):
+            assert field.name in text

@@ -1,0 +1,200 @@
+"""The outer loop: compiled once, keys shared as asked, failures alone, the same on all devices."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mpo
+from discovery import config, situation
+from discovery.cohort import Cohort, repeated
+from discovery.runs.processes import all_devices
+from discovery.search import PROBES, Search, searched, shared
+from discovery.streams import Purpose
+from tests.discovery.conftest import TINY
+
+
+def search_of(described):
+    return Search(described, situation.prepare(described, Purpose.DISCOVERY, all_devices()))
+
+
+def generation(search, state):
+    members, asked = search.ask(state)
+    measured = search.score(search.train(members, asked))
+    return search.tell(asked, members, measured), members, measured
+
+
+@pytest.fixture(scope="module")
+def climbed(datasets):
+    os.environ["DISCOVERY_CACHE"] = str(datasets)
+    search = search_of(config.from_json(TINY))
+    state, seen = search.init(), []
+    for _ in range(search.config.search.generations):
+        state, members, measured = generation(search, state)
+        seen.append((np.asarray(members), measured))
+    return search, state, seen
+
+
+def test_every_part_of_a_generation_is_compiled_once(climbed):
+    search, _, _ = climbed
+    assert set(search.compilations().values()) == {1}
+    assert set(search.compilations()) == {"ask", "objectives", "tell", "train", "score"}
+
+
+def test_the_same_seed_gives_the_same_numbers(climbed, tiny):
+    _, state, seen = climbed
+    again = search_of(tiny)
+    other = again.init()
+    for members, measured in seen:
+        other, its_members, its_measured = generation(again, other)
+        np.testing.assert_array_equal(its_members, members)
+        np.testing.assert_array_equal(its_measured.members, measured.members)
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_another_seed_gives_others(climbed, tiny):
+    _, _, seen = climbed
+    other = search_of(dataclasses.replace(tiny, seed=1))
+    _, members, _ = generation(other, other.init())
+    assert not np.allclose(members, seen[0][0])
+
+
+def test_members_under_one_objective_earn_the_same(climbed):
+    """With randomness shared by the generation, nothing but the objective tells agents apart."""
+    search, _, _ = climbed
+    state = search.init()
+    middle = jnp.broadcast_to(search.candidates(state)["start"], (6, 16))
+    measured = search.score(search.train(middle, state))
+    assert np.ptp([*measured.members, measured.middle, measured.start]) == 0
+
+
+def test_the_middle_of_the_search_is_where_it_starts(climbed):
+    _, _, seen = climbed
+    first = seen[0][1]
+    assert first.middle == first.start
+    assert seen[-1][1].middle != seen[-1][1].start
+
+
+def test_a_search_starts_from_orpo(tiny):
+    pair = mpo.Comparison(logp=jnp.array([-3.0, -4.5]), length=jnp.array([3.0, 4.0]))
+    start, orpo = searched(tiny.family), mpo.objective("orpo")
+    np.testing.assert_allclose(start(pair), orpo(pair), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("share", "different"), [("generation", 1), ("pairs", 3), ("nothing", 6)])
+def test_who_shares_randomness(share, different):
+    who = np.asarray(shared(share, 6))
+    assert who.shape == (6 + PROBES,)
+    assert len(set(who[:6].tolist())) == different
+    if share == "pairs":
+        np.testing.assert_array_equal(who[:3], who[3:6])
+
+
+def test_antithetic_partners_share_every_key(tiny):
+    pairs = config.changed(tiny, {"search.share": "pairs", "search.seeds": 2})
+    search = search_of(pairs)
+    keys = np.asarray(jax.random.key_data(search._agents(jax.random.key(0)))).reshape(8, 2, -1)
+    np.testing.assert_array_equal(keys[:3], keys[3:6])
+    assert len({tuple(k) for k in keys[:3].reshape(6, -1)}) == 6
+
+
+def test_fitness_is_the_mean_over_seeds_and_datasets(tiny):
+    several = config.changed(tiny, {"search.seeds": 2})
+    several = dataclasses.replace(
+        several, data=(several.data[0], dataclasses.replace(several.data[0], kind="base"))
+    )
+    search = search_of(several)
+    state = search.init()
+    members, asked = search.ask(state)
+    trained = search.train(members, asked)
+    assert len(trained) == 2
+    fitness = search.score(trained)
+    returns = np.stack([search.cohort.score(agents) for agents in trained])
+    assert returns.shape == (2, (6 + PROBES) * 2)
+    np.testing.assert_allclose(fitness.members[1], returns[:, 2:4].mean(), rtol=1e-6)
+
+
+def test_an_agent_that_fails_costs_nobody_else_anything(climbed):
+    """One objective of a cohort returns NaN; its agent says so, the others do not notice."""
+    search, _, _ = climbed
+    cohort = Cohort(search.situation, 4)
+    keys = jax.random.split(jax.random.key(5), 3)
+    fine = repeated(mpo.objective("closed_form"), 3)
+    broken = dataclasses.replace(fine, alpha=jnp.array([1.0, jnp.nan, 1.0]))
+    whole, holed = cohort.score(cohort.train(fine, keys)), cohort.score(cohort.train(broken, keys))
+    assert np.isnan(holed[1])
+    np.testing.assert_array_equal(holed[[0, 2]], whole[[0, 2]])
+    assert cohort.compilations() == {"train": 1, "score": 1}
+
+
+def test_a_member_with_a_failed_agent_ranks_last(climbed):
+    search, _, _ = climbed
+    state = search.init()
+    members, asked = search.ask(state)
+    measured = search.score(search.train(members, asked))
+    holed = np.array(measured.members)
+    holed[2] = np.nan
+    worst = np.array(measured.members)
+    worst[2] = np.nanmin(holed)
+    one = search.tell(asked, members, dataclasses.replace(measured, members=holed))
+    two = search.tell(asked, members, dataclasses.replace(measured, members=worst))
+    np.testing.assert_array_equal(one.strategy.mean, two.strategy.mean)
+    assert np.isfinite(one.advantage)
+
+
+def test_purposes_share_no_key_and_no_data(tiny):
+    from discovery import streams
+
+    keys = {
+        bytes(np.asarray(jax.random.key_data(streams.key(p, s)))) for p in Purpose for s in (0, 1)
+    }
+    assert len(keys) == 8
+    recipes = {p: situation.plan(tiny, tiny.data[0], p).recipe for p in Purpose}
+    assert recipes[Purpose.SELECTION] == recipes[Purpose.DISCOVERY]
+    assert len({r.seed for r in recipes.values()}) == 3
+    same = {dataclasses.replace(r, seed=0) for r in recipes.values()}
+    assert len(same) == 1
+
+
+PROGRAM = """
+import json, sys
+import jax, numpy as np
+from discovery import config, situation
+from discovery.runs.processes import all_devices
+from discovery.search import Search
+from discovery.streams import Purpose
+described = config.from_json(json.loads(sys.argv[1]))
+search = Search(described, situation.prepare(described, Purpose.DISCOVERY, all_devices()))
+state, out = search.init(), []
+for _ in range(2):
+    members, asked = search.ask(state)
+    measured = search.score(search.train(members, asked))
+    out.append([float(x).hex() for x in (*measured.members, measured.middle)])
+    state = search.tell(asked, members, measured)
+print(json.dumps([jax.device_count(), out, np.asarray(state.tail).tobytes().hex()]))
+"""
+
+
+@pytest.mark.slow
+def test_devices_share_a_population_without_changing_it(datasets):
+    """One, two and eight devices: the same fitness and the same mean, bit for bit."""
+    results = {}
+    for count in (1, 2, 8):
+        flags = f"--xla_force_host_platform_device_count={count}"
+        environment = os.environ | {"XLA_FLAGS": flags, "DISCOVERY_CACHE": str(datasets)}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, json.dumps(TINY)],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        devices, *numbers = json.loads(done.stdout.splitlines()[-1])
+        assert devices == count
+        results[count] = numbers
+    assert results[1] == results[2] == results[8]
