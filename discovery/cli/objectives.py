@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from discovery.cli.output import JSON, show_json
-from mpo.objectives import objective
+from mpo import objective
 
 DEFAULT = Path("landscapes")
 
