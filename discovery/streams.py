@@ -21,7 +21,7 @@ class Purpose(IntEnum):
 
 def key(purpose: Purpose, seed: int) -> PRNGKeyArray:
     """Return the key of a purpose under a seed in [0, 2²⁰)."""
-    return jax.random.fold_in(jax.random.key(_checked(seed)), purpose)
+    return jax.random.fold_in(jax.random.key(checked(seed)), purpose)
 
 
 def data_seed(purpose: Purpose, seed: int) -> int:
@@ -30,10 +30,11 @@ def data_seed(purpose: Purpose, seed: int) -> int:
     Candidates are selected on the data they were found on, with other agents and episodes.
     """
     source = Purpose.DISCOVERY if purpose is Purpose.SELECTION else purpose
-    return int(source) * _SEEDS + _checked(seed)
+    return int(source) * _SEEDS + checked(seed)
 
 
-def _checked(seed: int) -> int:
+def checked(seed: int) -> int:
+    """Return the seed, or say that it has no streams."""
     if not 0 <= seed < _SEEDS:
         raise RequestError(f"the seed must be in [0, {_SEEDS}), not {seed}")
     return seed

@@ -7,7 +7,6 @@ from typing import Any
 
 from discovery import streams
 from discovery.config.section import Section, Settings
-from discovery.streams import Purpose
 from mpo.errors import RequestError, unknown
 
 FRESH = "fresh"
@@ -182,7 +181,7 @@ class Config:
         """Refuse a run on no data, or of a seed that has no streams."""
         if not self.data:
             raise RequestError("a run needs at least one dataset: give data.kind")
-        streams.key(Purpose.DISCOVERY, self.seed)
+        streams.checked(self.seed)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -140,3 +143,17 @@ def test_every_section_documents_every_setting():
         text = (kind.__doc__ or "").split("Attributes:")[1]
         for field in dataclasses.fields(kind):
             assert field.name in text
+
+
+def test_reading_a_description_starts_no_computation():
+    """Or the devices of the host could not be chosen any more."""
+    program = (
+        "from discovery import config; config.presets(); config.preset('quick')\n"
+        "from discovery import startup; startup.host_devices(3)\n"
+        "import jax; assert jax.device_count() == 3, jax.device_count()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=_plain_environment())
+
+
+def _plain_environment():
+    return {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
