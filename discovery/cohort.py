@@ -1,5 +1,6 @@
 """A cohort: agents trained under objectives of one structure, and measured, side by side."""
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -13,7 +14,8 @@ from discovery.situation import Situation
 from mpo.objectives import Objective
 from mpo.pytree import pytree
 from mpo.settings import Leaf
-from mpo.train import population, replicated, train
+from mpo.train import Hyper, population, replicated, train
+from mpo.train.population import Population
 
 Objectives = Any  # an `Objective` whose arrays have the agents on their leading axis
 
@@ -50,11 +52,20 @@ class Cohort:
     episodes: int
 
     def train(
-        self, objectives: Objectives, keys: Key[Array, "agents"], dataset: int = 0
+        self,
+        objectives: Objectives,
+        keys: Key[Array, "agents"],
+        dataset: int = 0,
+        learning_rates: Float[Array, "agents"] | None = None,
     ) -> Trained:
-        """Train an agent under each objective, from its key, on a dataset of the situation."""
+        """Train an agent under each objective, from its key, on a dataset of the situation.
+
+        Learning rates are the situation's, unless each agent is given its own.
+        """
         s = self.situation
-        members = replicated((objectives, jax.random.key_data(keys)), s.devices)
+        if learning_rates is None:
+            learning_rates = jnp.full(keys.shape, s.hyper.learning_rate)
+        members = replicated((objectives, jax.random.key_data(keys), learning_rates), s.devices)
         return self._train(members, s.sources[dataset], s.moments[dataset], s.start, s.hyper)
 
     def score(self, trained: Trained) -> Float[np.ndarray, "agents"]:
@@ -62,23 +73,29 @@ class Cohort:
         return gathered(self._score(trained))
 
     @cached_property
-    def _train(self) -> Any:
+    def _train(self) -> Population:
         training = self.situation.training
         return population(
             self._train_one, training.way, chunk=training.chunk, devices=self.situation.devices
         )
 
     @cached_property
-    def _score(self) -> Any:
+    def _score(self) -> Population:
         training = self.situation.training
         return population(
             self._score_one, training.way, chunk=training.chunk, devices=self.situation.devices
         )
 
     def _train_one(
-        self, member: tuple[Objective, Array], source: Any, moments: Any, start: Any, hyper: Any
+        self,
+        member: tuple[Objective, Array, Array],
+        source: Any,
+        moments: Any,
+        start: Any,
+        hyper: Hyper,
     ) -> Trained:
-        objective, raw = member
+        objective, raw, learning_rate = member
+        hyper = dataclasses.replace(hyper, learning_rate=learning_rate)
         first, order, episodes = jax.random.split(jax.random.wrap_key_data(raw), 3)
         policy = self.situation.task.policy
         params = self.situation.begin(first, moments, start)
@@ -95,7 +112,7 @@ class Cohort:
 
     def compilations(self) -> dict[str, int]:
         """Return how often training and measuring were compiled."""
-        return {"train": self._train._cache_size(), "score": self._score._cache_size()}
+        return {"train": self._train.compilations, "score": self._score.compilations}
 
 
 def repeated(objective: Objective, agents: int) -> Objectives:

@@ -6,23 +6,30 @@
 Everything is a pure function of pytrees: `jax.jit`, `jax.vmap` and `jax.grad` go anywhere.
 """
 
+from mpo.artifact import Artifact, ArtifactError, Provenance, load, objective, save, shipped
 from mpo.comparison import Comparison
 from mpo.errors import RequestError
 from mpo.mirror import MirrorMap, mirror_map
-from mpo.objectives import OBJECTIVES, Objective, objective
+from mpo.objectives import OBJECTIVES, Objective
 from mpo.potentials import POTENTIALS, Potential, potential
 from mpo.zeta import ravel
 
 __all__ = [
     "OBJECTIVES",
     "POTENTIALS",
+    "Artifact",
+    "ArtifactError",
     "Comparison",
     "MirrorMap",
     "Objective",
     "Potential",
+    "Provenance",
     "RequestError",
+    "load",
     "mirror_map",
     "objective",
     "potential",
     "ravel",
+    "save",
+    "shipped",
 ]

@@ -25,10 +25,14 @@ class Misfit(ValueError):
 
 
 def pack(tree: object) -> bytes:
-    """Return the content of an npz file that holds the leaves of `tree`."""
-    arrays: dict[str, Any] = {name: np.asarray(_plain(leaf)) for name, leaf in _named(tree)}
+    """Return the content of an npz file that holds the leaves of `tree`.
+
+    Nothing is compressed: parameters hardly shrink, and a file can then be held to hold
+    every byte it claims.
+    """
+    leaves: dict[str, Any] = {name: np.asarray(_plain(leaf)) for name, leaf in named(tree)}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez(buffer, **leaves)
     return buffer.getvalue()
 
 
@@ -38,7 +42,7 @@ def template(make: Callable[..., object], *arguments: Any) -> Template:
 
     def traced(*arguments: Any) -> list[Array]:
         tree = make(*arguments)
-        seen.append((jax.tree.structure(tree), [name for name, _ in _named(tree)]))
+        seen.append((jax.tree.structure(tree), [name for name, _ in named(tree)]))
         return jax.tree.leaves(tree)
 
     leaves = jax.eval_shape(traced, *arguments)
@@ -48,15 +52,33 @@ def template(make: Callable[..., object], *arguments: Any) -> Template:
 
 def unpack(content: bytes, like: Template) -> Any:
     """Return the tree in `content`; anything in it that differs from `like` is a `Misfit`."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            saved = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.error) as error:
-        raise Misfit(f"it is damaged: {error}") from error
-    if odd := sorted(saved.keys() ^ like.leaves.keys()):
-        raise Misfit(f"it does not have the arrays that were expected: see {', '.join(odd)}")
-    leaves = [_restore(name, saved[name], leaf) for name, leaf in like.leaves.items()]
+    saved = arrays(content, {n: jax.eval_shape(_plain, leaf) for n, leaf in like.leaves.items()})
+    leaves = [_restored(saved[name], leaf) for name, leaf in like.leaves.items()]
     return jax.tree.unflatten(like.structure, leaves)
+
+
+def arrays(content: bytes, like: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz file by name; shapes and dtypes must be those of `like`.
+
+    Each header is compared before its array is read, so that no file makes anybody hold
+    more memory than `like` says.
+
+    Raises:
+      Misfit: the file is damaged, or holds something else.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [name.removesuffix(".npy") for name in archive.namelist()]
+            if odd := sorted({*members} ^ like.keys()):
+                raise Misfit(
+                    f"it does not have the arrays that were expected: see {', '.join(odd)}"
+                )
+            return {name: _array(archive, name, spec) for name, spec in like.items()}
+    except Misfit:
+        raise
+    # The readers of zip, zlib and npy answer odd bytes with more than a dozen kinds of error.
+    except Exception as error:
+        raise Misfit(f"it is damaged: {str(error) or type(error).__name__}") from error
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -72,7 +94,8 @@ def replace(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _named(tree: object) -> list[tuple[str, Array]]:
+def named(tree: object) -> list[tuple[str, Any]]:
+    """Return the leaves of a tree with their names: the path to each, `potential.weights.0`."""
     flat = jax.tree_util.tree_leaves_with_path(tree)
     return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in flat]
 
@@ -81,16 +104,24 @@ def _is_key(leaf: Any) -> bool:
     return bool(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key))
 
 
-def _plain(leaf: Array) -> Array:
+def _plain(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
-def _restore(name: str, saved: np.ndarray, like: Any) -> Array:
-    expected = jax.eval_shape(_plain, like)
-    if saved.shape != expected.shape or saved.dtype != expected.dtype:
-        raise Misfit(
-            f"{name} is {saved.dtype}{list(saved.shape)}, "
-            f"expected {expected.dtype}{list(expected.shape)}"
-        )
+def _restored(saved: np.ndarray, like: Any) -> Array:
     value = jnp.asarray(saved)
     return jax.random.wrap_key_data(value) if _is_key(like) else value
+
+
+def _array(archive: zipfile.ZipFile, name: str, like: Any) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise Misfit(f"{name} is of another version of the npy format")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    if (shape, dtype) != (like.shape, like.dtype):
+        raise Misfit(f"{name} is {dtype}{list(shape)}, expected {like.dtype}{list(like.shape)}")
+    with archive.open(f"{name}.npy") as member:
+        values = np.lib.format.read_array(member, allow_pickle=False)
+        if member.read(1):
+            raise Misfit(f"{name} has more in it than its array")
+    return values

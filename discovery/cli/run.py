@@ -68,16 +68,11 @@ def _described(preset: str | None, file: Path | None, settings: list[str]) -> "C
 
 def _show(result: "Result", folder: Path, as_json: bool) -> None:
     from discovery.runs.report import verdict
-    from discovery.statistics import number
 
     if as_json:
         show_json({"folder": str(folder), "verdict": verdict(result), **result.as_json()})
         return
-    first = next(name for name, _, gap in result.table() if name != "found")
-    rows = [
-        (name, str(mean), "" if name == first else str(gap)) for name, mean, gap in result.table()
-    ]
-    rows += [(f"{name}, in the data", number(value), "") for name, value in result.authors.items()]
-    show_table("", ("objective", "mean return", f"more than {first}"), rows)
+    table = result.table()
+    show_table("", table.columns(), table.cells())
     print(f"\n{verdict(result)}")
     print(f"Report: {folder / 'report.md'}. In Python: mpo.objective({str(folder)!r})")

@@ -1,7 +1,6 @@
 """Reference agents from one training: for every level of skill asked for, the nearest snapshot."""
 
 import dataclasses
-import importlib.metadata
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from envs.base import Task
 from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
 from mpo import treefile
 from mpo.errors import RequestError, unknown
+from mpo.versions import versions
 
 LOOK = 32
 """Episodes that tell whether the agent of the moment may be one to keep; more then confirm it."""
@@ -146,10 +146,7 @@ def _provenance(request: Request, target: float, steps: int, seen: Measurement) 
         steps=steps,
         measured=seen,
         settings={**dataclasses.asdict(request.settings), "start_from": request.start_from},
-        versions={
-            package: importlib.metadata.version(package)
-            for package in ("jax", "jaxlib", "brax", "mujoco", "optax", "numpy")
-        },
+        versions=versions("jax", "jaxlib", "brax", "mujoco", "optax", "numpy"),
     )
 
 

@@ -1,7 +1,6 @@
 """A dataset in memory (or mapped into it): comparisons, best first, and what is known of them."""
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,17 +175,6 @@ def load(path: str | Path, *, task: str | None = None, verify: bool = True) -> D
             f"use it with {made_for!r}, or make one of {task!r}"
         )
     return dataset
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a generated dataset's numbers."""
-    found = {}
-    for package in ("preference-discovery", "jax", "jaxlib", "brax", "numpy"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def assembled(arrays: Mapping[str, np.ndarray], about: About) -> Dataset:

@@ -12,11 +12,15 @@ from envs import registry
 from envs.base import Params, Task
 from envs.data import archive, generate
 from envs.data.cache import cached
-from envs.data.dataset import About, Dataset, load, versions
+from envs.data.dataset import About, Dataset, load
 from envs.data.kinds import kind as kind_named
 from envs.data.recipe import Author, Recipe, settings_of
 from envs.judge import Judge, temperature
 from mpo.errors import RequestError
+from mpo.versions import versions
+
+PACKAGES = ("preference-discovery", "jax", "jaxlib", "brax", "numpy")
+"""Those that decide the numbers of a dataset."""
 
 Report = Callable[[int, int], None]
 """Called with the rows done and the rows in all."""
@@ -69,7 +73,7 @@ class Plan:
             agents=(recipe.expert.name, recipe.reference.name),
             vocabulary=getattr(self.task.policy, "vocabulary", None),
             recipe=recipe,
-            versions=versions() | {"device": jax.devices()[0].device_kind},
+            versions=versions(*PACKAGES) | {"device": jax.devices()[0].device_kind},
         )
         layout = generate.layout(self.task, recipe, self.agents[0])
         with archive.writing(path, layout, about.as_json()) as writer:

@@ -1,5 +1,6 @@
 """A Gaussian policy over continuous actions: a tanh network and one log-std per action."""
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -62,6 +63,12 @@ class GaussianPolicy:
             observation_mean=jnp.zeros(self.observation_size),
             observation_std=jnp.ones(self.observation_size),
         )
+
+    def normalised(
+        self, params: GaussianParams, mean: Float[Array, " obs"], std: Float[Array, " obs"]
+    ) -> GaussianParams:
+        """Return the parameters with another observation normaliser: μ sees (s − mean) / std."""
+        return dataclasses.replace(params, observation_mean=mean, observation_std=std)
 
     def mean(
         self, params: GaussianParams, observation: Float[Array, "*batch obs"]

@@ -1,5 +1,6 @@
 """Potentials: increasing functions of a probability, given its logarithm; named and learned."""
 
+import inspect
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +34,13 @@ def potential(name: str, **settings: object) -> Potential:
     return build(POTENTIALS[name], f"potential {name!r}", settings)
 
 
+def kinds() -> dict[str, type[Potential]]:
+    """Return the class of the potentials of each name: what makes them, or whose method does."""
+    makers = POTENTIALS.items()
+    kinds = {name: make.__self__ if inspect.ismethod(make) else make for name, make in makers}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, type)}
+
+
 __all__ = [
     "ACTIVATIONS",
     "FUNCTIONS",
@@ -47,5 +55,6 @@ __all__ = [
     "Potential",
     "Role",
     "Tsallis",
+    "kinds",
     "potential",
 ]

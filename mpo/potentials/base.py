@@ -1,5 +1,6 @@
 """What a potential is: an increasing function of a probability, given its logarithm."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 
 from jaxtyping import Array, Float
@@ -18,6 +19,16 @@ class Potential(ABC):
     @abstractmethod
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return the potential at x = e^ℓ, at `progress` n/N ∈ [0, 1] of the training."""
+
+    def fresh(self) -> "Potential":
+        """Return a potential of this structure at its start, which a saved one is checked against.
+
+        Static settings are kept, and the rest is at its default; a potential that has arrays
+        says itself which ones they are.
+        """
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every potential is one
+        static = [field.name for field in fields if field.metadata.get("static")]
+        return type(self)(**{name: getattr(self, name) for name in static})
 
 
 class OmegaPotential(Potential):

@@ -105,6 +105,11 @@ class BasisPotential(Potential):
         one = {Role.PSI: "log", Role.PHI_INV: "logit"}[named_role(role)]
         return cls.of({one: 1.0}, library=library, temporal=temporal, positive=positive)
 
+    def fresh(self) -> "BasisPotential":
+        """Return the combination of the same functions with all weights zero."""
+        temporal = self.weight_end is not None
+        return self.of({}, library=self.library, temporal=temporal, positive=self.positive)
+
     def weights(self, progress: Progress = 0.0) -> Float[Array, "functions"]:
         """Return w at `progress`."""
         weight = positivity(self.positive).weight

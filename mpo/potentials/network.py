@@ -123,6 +123,11 @@ class NetworkPotential(Potential):
             positive=positive,
         )
 
+    def fresh(self) -> "NetworkPotential":
+        """Return the ORPO setting of a network of this many units."""
+        units, temporal = np.size(self.slope), self.slope_end is not None
+        return self.orpo(self.role, units, temporal=temporal, positive=self.positive)
+
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return f(e^ℓ) at `progress`."""
         weight = positivity(self.positive).weight

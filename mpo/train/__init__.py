@@ -6,6 +6,7 @@
 are batched by `jax.vmap`, or by `population`, which also spreads them over devices.
 """
 
+from mpo.train.fresh import Moments, fresh, moments
 from mpo.train.hyper import Hyper, hyper
 from mpo.train.loop import train
 from mpo.train.metrics import Metrics
@@ -21,10 +22,13 @@ __all__ = [
     "Batch",
     "Hyper",
     "Metrics",
+    "Moments",
     "Policy",
     "Referenced",
     "Source",
+    "fresh",
     "hyper",
+    "moments",
     "population",
     "referenced",
     "replicated",

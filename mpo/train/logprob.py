@@ -17,9 +17,9 @@ def log_probs(policy: Policy, params: Any, batch: Batch) -> Float[Array, "B K"]:
     What stands in the steps that do not count, were it NaN, changes nothing: neither the
     sums nor their gradient.
     """
-    outputs = _where_it_counts(batch.mask, batch.outputs)
+    outputs = where_it_counts(batch.mask, batch.outputs)
     if jnp.issubdtype(batch.inputs.dtype, jnp.floating):
-        inputs = _where_it_counts(batch.mask, batch.inputs)
+        inputs = where_it_counts(batch.mask, batch.inputs)
         steps = _memoryless(policy, params, inputs, outputs, batch.mask.ndim)
     else:
         one = partial(policy.log_prob, params)
@@ -51,6 +51,7 @@ def _memoryless(policy: Policy, params: Any, inputs: Array, outputs: Array, axes
     return policy.log_prob(params, *flat).reshape(shape)
 
 
-def _where_it_counts(mask: Array, values: Array) -> Array:
+def where_it_counts(mask: Array, values: Array) -> Array:
+    """Return the values with zeros in the steps that do not count, whatever stands there."""
     mask = mask.reshape(mask.shape + (1,) * (values.ndim - mask.ndim))
     return jnp.where(mask, values, jnp.zeros_like(values))

@@ -1,6 +1,7 @@
 """Run the same function for every member of a population, on all devices there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from mpo.errors import RequestError, unknown
 
@@ -38,11 +40,8 @@ def population(
     *,
     chunk: int = 8,
     devices: Mesh | None = None,
-) -> Callable[..., Any]:
+) -> "Population":
     """Return the compiled function (members, *shared) to the results of `one(member, *shared)`.
-
-    What is shared is held once on each device, never once for each member. A population
-    that does not divide by the number of devices is filled up with repeats, which are cut off.
 
     Args:
       one: a pure function of one member and what all members share, such as the data.
@@ -59,27 +58,51 @@ def population(
         raise unknown("way to run a population", name, (*WAYS, "auto"))
     if chunk < 1:
         raise RequestError(f"chunks of {chunk} members: they must have at least 1")
+    traces: list[int] = []
 
     def local(members: Members, *shared: Any) -> Any:
+        traces.append(len(traces))
         return WAYS[name](lambda member: one(member, *shared), members, chunk)
 
-    split, whole = PartitionSpec(mesh.axis_names[0]), PartitionSpec()
+    return Population(jax.jit(local), mesh, traces)
 
-    def everywhere(members: Members, *shared: Any) -> Any:
-        if mesh.size == 1:
-            return local(members, *shared)
-        spread = jax.shard_map(
-            local,
-            mesh=mesh,
-            in_specs=(split, *[whole] * len(shared)),
-            out_specs=split,
-            check_vma=False,
-        )
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Calls the same program on every device of a mesh, each with its part of the members.
+
+    What is shared is held once on each device, never once for each member. A population
+    that does not divide by the number of devices is filled up with repeats, which are cut off.
+
+    It is deliberately no `jax.shard_map`: XLA optimises a program for several devices
+    differently, and a last bit of a contact force is another episode some steps later. Each
+    device runs what a lone device would, so results do not depend on how many there are; and
+    there is nothing to communicate, so processes of a distributed run do not wait in it.
+
+    Attributes:
+      local: the compiled function, of the members of one device.
+      devices: the mesh.
+      traces: one entry for each tracing.
+    """
+
+    local: Any
+    devices: Mesh
+    traces: list[int]
+
+    def __call__(self, members: Members, *shared: Any) -> Any:
+        """Return the results of all members, spread over the mesh."""
+        axis = PartitionSpec(self.devices.axis_names[0])
+        split, whole = (NamedSharding(self.devices, spec) for spec in (axis, PartitionSpec()))
         size = jax.tree.leaves(members)[0].shape[0]
-        results = spread(_filled(members, size, mesh.size), *shared)
-        return jax.tree.map(lambda leaf: leaf[:size], results)
+        parts = _parts(_filled(members, size, self.devices.size), split)
+        common = _parts(shared, whole)
+        results = [self.local(parts[device], *common[device]) for device in parts]
+        return jax.tree.map(lambda *leaves: _joined(leaves, split, size), *results)
 
-    return jax.jit(everywhere)
+    @property
+    def compilations(self) -> int:
+        """How often the function was traced: once for each shape, however many devices."""
+        return len(self.traces)
 
 
 def local_mesh() -> Mesh:
@@ -99,3 +122,18 @@ def _filled(members: Members, size: int, devices: int) -> Members:
         return members
     rows = jnp.minimum(jnp.arange(-(-size // devices) * devices), size - 1)
     return jax.tree.map(lambda leaf: leaf[rows], members)
+
+
+def _parts(tree: Any, sharding: NamedSharding) -> dict[jax.Device, Any]:
+    """Return what each device of this process holds of a tree, without a copy if it is there."""
+    leaves, structure = jax.tree.flatten(jax.device_put(tree, sharding))
+    held = [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in leaves]
+    here = sharding.addressable_devices
+    return {d: jax.tree.unflatten(structure, [shards[d] for shards in held]) for d in here}
+
+
+def _joined(parts: Sequence[Array], sharding: NamedSharding, size: int) -> Array:
+    """Return one array of the parts of all devices, less what was filled up."""
+    shape = (sharding.mesh.size * parts[0].shape[0], *parts[0].shape[1:])
+    whole = jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
+    return whole if shape[0] == size else whole[:size]

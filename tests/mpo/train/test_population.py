@@ -62,7 +62,7 @@ def test_memory_does_not_grow_with_the_population(walks):
 
     def memory(size):
         run = population(lambda member: one(member, view), "map")
-        compiled = run.lower(members(size)).compile()
+        compiled = run.local.lower(members(size)).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     results = jax.eval_shape(jax.vmap(one, (0, None)), members(1), view)

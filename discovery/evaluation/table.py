@@ -1,0 +1,93 @@
+"""A table over seeds: means, and paired differences to the first objective."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from discovery import statistics
+from discovery.evaluation.returns import Returns
+from discovery.statistics import Difference, Mean, number
+
+
+@dataclass(frozen=True)
+class Row:
+    """An objective of the table.
+
+    Attributes:
+      name: of the objective.
+      mean: over its seeds.
+      gap: how much more it earns than the first; `None` for the first.
+      note: what is to be known of it, such as "tuned".
+    """
+
+    name: str
+    mean: Mean
+    gap: Difference | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Objectives over the same seeds, and levels to read them against.
+
+    Attributes:
+      rows: the objectives; differences are to the first.
+      levels: returns by name, such as those of the agents that made the data.
+    """
+
+    rows: tuple[Row, ...]
+    levels: Mapping[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        returns: Returns,
+        levels: Mapping[str, float] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> "Table":
+        """Return the table of these returns."""
+        first, *_ = returns
+        rows = tuple(
+            Row(
+                name,
+                statistics.mean(own),
+                None if name == first else statistics.difference(own, returns[first]),
+                (notes or {}).get(name, ""),
+            )
+            for name, own in returns.items()
+        )
+        return cls(rows, dict(levels or {}))
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the titles of the columns."""
+        first = self.rows[0].name
+        return ("objective", "settings", "mean return", f"more than {first}", "95 %", "p")
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """Return the texts of each row, the levels last."""
+        for row in self.rows:
+            gap = row.gap
+            texts = (
+                ("", "", "")
+                if gap is None
+                else (
+                    f"{gap.mean:+.3g}",
+                    f"{number(gap.low)} to {number(gap.high)}",
+                    f"{gap.p:.1e}",
+                )
+            )
+            yield (row.name, row.note, str(row.mean), *texts)
+        for name, value in self.levels.items():
+            yield (name, "", number(value), "", "", "")
+
+    def markdown(self) -> str:
+        """Return it as Markdown."""
+        lines = [self.columns(), tuple("---" for _ in self.columns()), *self.cells()]
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "rows": [asdict(row) for row in self.rows],
+            "levels": dict(self.levels),
+        }

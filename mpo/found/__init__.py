@@ -1,0 +1,1 @@
+"""Objectives that were discovered, as `NAME.json` and `NAME.npz`: `mpo.objective("found/NAME")`."""
