@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 import envs
@@ -79,6 +80,19 @@ def dataset_of(config: Config, one: Data, purpose: Purpose, report: Report) -> D
     """Make a dataset of the run for a purpose, or take it from the cache."""
     planned = plan(config, one, purpose)
     return data.cached(planned.recipe, lambda path: planned.write(path, report))
+
+
+def earned(config: Config, purpose: Purpose) -> dict[str, float]:
+    """Return the mean return of each author of the first dataset, in it, by name."""
+    made = dataset_of(config, config.data[0], purpose, lambda done, rows: None)
+    if made.reward is None or made.agent is None:
+        return {}
+    means = {}
+    for number, name in enumerate(made.about.agents):
+        own = np.asarray(made.reward)[np.asarray(made.agent) == number]
+        if own.size:
+            means[name] = float(own.mean())
+    return means
 
 
 def check(config: Config) -> None:

@@ -29,7 +29,7 @@ def compilation_cache() -> None:
     """Let JAX keep what it compiles beside the datasets, so that a second start is quick."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         folder = cache_folder().parent / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -5,7 +5,7 @@ import traceback
 
 import typer
 
-from discovery.cli import agents, data, listing, objectives, run
+from discovery.cli import agents, data, evaluate, listing, objectives, run
 from mpo.errors import RequestError
 
 app = typer.Typer(
@@ -17,6 +17,8 @@ app = typer.Typer(
 )
 app.command("list")(listing.show)
 app.command("run")(run.run)
+app.command("evaluate")(evaluate.evaluate)
+app.command("tune")(evaluate.tune)
 app.command("landscape")(objectives.landscape)
 app.add_typer(agents.app, name="agents")
 app.add_typer(data.app, name="data")

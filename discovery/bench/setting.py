@@ -1,0 +1,101 @@
+"""How much is measured: enough to trust the figures, a glance, or what an accelerator is for."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The sizes of all parts, small enough for a machine with two cores.
+
+    Attributes:
+      task: where agents act.
+      horizon: steps of a response; `None` for the task's own.
+      synthetic: whether random arrays stand for a dataset of trajectories: what they hold
+        changes no time. Token sequences are made in no time.
+      rows: comparisons in it.
+      segment: steps that a comparison is cut into, if it is longer.
+      batch: pairs of segments in an update.
+      updates: of an agent, where training alone is measured.
+      agents: trained side by side there.
+      rollouts: lengths of the leading axes (agents, episodes) or (episodes,) where acting is
+        measured.
+      steps: of these rollouts.
+      population: members of a generation, which two probes join.
+      generations: measured whole.
+      training: updates of an agent in them.
+      episodes: that measure an agent in them.
+      populations: of which growth is measured.
+      row_counts: likewise.
+      rounds: in which candidates take turns.
+    """
+
+    task: str = "hopper"
+    horizon: int | None = None
+    synthetic: bool = False
+    rows: int = 256
+    segment: int = 50
+    batch: int = 32
+    updates: int = 100
+    agents: int = 16
+    rollouts: tuple[tuple[int, ...], ...] = ((1024,), (16, 64))
+    steps: int = 100
+    population: int = 8
+    generations: int = 3
+    training: int = 500
+    episodes: int = 8
+    populations: tuple[int, ...] = (1, 4, 16, 64, 256)
+    row_counts: tuple[int, ...] = (64, 256, 1024)
+    rounds: int = 5
+
+    def on(self, platform: str) -> "Setting":
+        """Return the sizes that fill a device of this platform."""
+        return dataclasses.replace(self, **FILLING) if platform in ACCELERATORS else self
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Setting":
+        """Return what `as_json` wrote."""
+        tuples = {n: _tuples(v) if isinstance(v, list) else v for n, v in values.items()}
+        return cls(**tuples)
+
+
+ACCELERATORS = ("gpu", "tpu")
+
+FILLING: Mapping[str, Any] = MappingProxyType(
+    {
+        "agents": 256,
+        "rollouts": ((16_384,), (256, 64)),
+        "population": 256,
+        "row_counts": (256, 1024, 5120),
+    }
+)
+"""Sizes at which an accelerator has enough to do."""
+
+QUICK: Mapping[str, Any] = MappingProxyType(
+    {
+        "synthetic": True,
+        "rows": 64,
+        "updates": 20,
+        "agents": 8,
+        "rollouts": ((256,),),
+        "population": 4,
+        "generations": 2,
+        "training": 100,
+        "episodes": 4,
+        "populations": (1, 16, 256),
+        "row_counts": (64, 256),
+        "rounds": 3,
+    }
+)
+"""Sizes for a glance."""
+
+
+def _tuples(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_tuples(inner) if isinstance(inner, list) else inner for inner in value)

@@ -1,0 +1,175 @@
+"""`discovery evaluate` and `discovery tune`: what objectives are worth, each with a fair chance."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from discovery.cli.output import JSON, show_json, show_table
+from mpo.errors import RequestError
+
+if TYPE_CHECKING:
+    from discovery.config import Config
+    from discovery.evaluation import Contestant
+
+PRESET = typer.Option(None, help="The situation of a preset, in place of --task.")
+TASK = typer.Option(None, help="The task: trained as in its small preset.")
+DATASET = typer.Option(None, help="What is wrong with the data: see `discovery list`.")
+LEVEL = typer.Option(None, help="Level of the reference agent, such as 1200.")
+OBJECTIVES = typer.Option(
+    [], "--objective", help="A name, a run's folder or found/…; repeat. The first is compared with."
+)
+SET = typer.Option([], "--set", help="A setting of the situation, such as data.rows=512; repeat.")
+SEED = typer.Option(0, help="Seed of it all.")
+SMALL = {
+    "hopper": "hopper-small",
+    "three_legged_ant": "tla-small",
+    "token_bandit": "quick",
+}
+"""The preset that says how a task's agents are trained, if nothing else is said."""
+
+
+def evaluate(
+    objective: list[str] = OBJECTIVES,
+    task: str | None = TASK,
+    dataset: str | None = DATASET,
+    level: str | None = LEVEL,
+    preset: str | None = PRESET,
+    set_: list[str] = SET,
+    seeds: int = typer.Option(25, help="Agents for each objective."),
+    episodes: int = typer.Option(100, help="Episodes that measure each agent."),
+    tuned: Path | None = typer.Option(None, help="What `discovery tune` wrote."),
+    seed: int = SEED,
+    out: Path | None = typer.Option(
+        None, help="Folder for every return; the same command continues what is there."
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Train agents under several objectives over the same seeds, and compare their true returns.
+
+    Seeds, data and initialisations are none that a discovery or a tuning ever sees.
+
+    Example: discovery evaluate --task hopper --dataset shuffled --objective orpo
+    --objective runs/quick --seeds 25
+    """
+    described = _situation(task, dataset, level, preset, set_, seed)
+    contestants = _contestants(objective, tuned)
+    if seeds < 2:
+        raise RequestError(f"seeds is {seeds}: a standard error needs at least 2")
+    if episodes < 1:
+        raise RequestError(f"episodes is {episodes}: it must be at least 1")
+    from discovery import startup
+
+    startup.host_devices()
+    startup.compilation_cache()
+    from discovery.evaluation.report import Evaluation, run
+
+    asked = Evaluation(described, contestants, seeds, episodes, _command())
+    table = run(asked, out, _say)
+    if as_json:
+        show_json({"command": asked.command, **table.as_json()})
+        return
+    show_table("", table.columns(), table.cells())
+    if out is not None:
+        print(f"\nEvery return: {out / 'returns.csv'}")
+
+
+def tune(
+    objective: list[str] = OBJECTIVES,
+    task: str | None = TASK,
+    dataset: str | None = DATASET,
+    level: str | None = LEVEL,
+    preset: str | None = PRESET,
+    set_: list[str] = SET,
+    seeds: int = typer.Option(3, help="Agents for each point of the grid."),
+    episodes: int = typer.Option(32, help="Episodes that measure each agent."),
+    seed: int = SEED,
+    out: Path = typer.Option(help="File to write, for `discovery evaluate --tuned`."),
+    as_json: bool = JSON,
+) -> None:
+    """Give objectives their own learning rate and settings, on data and seeds set aside for it.
+
+    The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five values of the
+    objective's own number (λ of ORPO, β of DPO, …). Objectives found already in the file
+    are left as they are.
+
+    Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
+    """
+    described = _situation(task, dataset, level, preset, set_, seed)
+    _contestants(objective, None)
+    if seeds < 1 or episodes < 1:
+        raise RequestError("seeds and episodes must be at least 1")
+    from discovery import startup
+
+    startup.host_devices()
+    startup.compilation_cache()
+    from discovery.evaluation.report import tuned_into
+
+    found = tuned_into(out, described, objective, seeds, episodes, _say)
+    if as_json:
+        show_json({name: one.as_json() for name, one in found.items()})
+        return
+    rows = [
+        (
+            name,
+            ", ".join(f"{key} {value:g}" for key, value in one.settings.items()),
+            f"{one.learning_rate:g}",
+            str(one.mean),
+            str(one.tried),
+        )
+        for name, one in found.items()
+    ]
+    show_table("", ("objective", "settings", "learning rate", "mean return", "tried"), rows)
+
+
+def _situation(
+    task: str | None,
+    dataset: str | None,
+    level: str | None,
+    preset: str | None,
+    settings: list[str],
+    seed: int,
+) -> "Config":
+    """Return the description whose task, data and training are meant."""
+    from discovery import config, situation
+    from mpo.errors import unknown
+
+    if (task is None) == (preset is None):
+        raise RequestError("give either --task NAME or --preset NAME: see `discovery list`")
+    if task is not None and task not in SMALL:
+        raise unknown("task with a preset of its own (else use --preset and --set)", task, SMALL)
+    changes: dict[str, Any] = {"seed": seed}
+    if dataset is not None:
+        changes["data.kind"] = dataset
+    if level is not None:
+        changes["data.reference"] = level
+    changes |= dict(config.setting(text) for text in settings)
+    described = config.changed(config.preset(preset or SMALL[str(task)]), changes)
+    situation.check(described)
+    return described
+
+
+def _contestants(names: list[str], tuned: Path | None) -> "dict[str, Contestant]":
+    import mpo
+    from discovery.evaluation import Contestant
+    from discovery.evaluation.report import read_tuned
+
+    if not names:
+        raise RequestError("no objective was given: repeat --objective, such as --objective orpo")
+    if len(set(names)) != len(names):
+        raise RequestError("an objective was given twice")
+    known = {} if tuned is None else read_tuned(tuned)
+    return {
+        name: known[name].contestant() if name in known else Contestant(mpo.objective(name))
+        for name in names
+    }
+
+
+def _command() -> str:
+    return shlex.join(["discovery", *sys.argv[1:]])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
