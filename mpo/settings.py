@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -19,7 +19,7 @@ Complaint = str | None
 
 
 def number(
-    default: float,
+    default: float | None,
     *,
     above: float | None = None,
     at_least: float | None = None,
@@ -27,7 +27,10 @@ def number(
     at_most: float | None = None,
     other_than: float | None = None,
 ) -> Any:
-    """Declare a numeric setting with its range; it is traced, so batches of it are a `vmap`."""
+    """Declare a numeric setting with its range; it is traced, so batches of it are a `vmap`.
+
+    Where the default is `None`, the setting may be `None`.
+    """
     rules = (
         (">", np.greater, above),
         ("≥", np.greater_equal, at_least),
@@ -39,7 +42,7 @@ def number(
     wanted = " and ".join(f"{sign} {limit:g}" for sign, _, limit in bounds)
 
     def check(value: object) -> Complaint:
-        if isinstance(value, jax.core.Tracer):
+        if isinstance(value, jax.core.Tracer) or (value is None and default is None):
             return None
         array = np.asarray(value)
         if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
@@ -51,6 +54,28 @@ def number(
         return None
 
     return dataclasses.field(default=default, metadata={"check": check})
+
+
+def count(default: int | None) -> Any:
+    """Declare a static setting that counts something: a whole number ≥ 1, or `None` as above."""
+
+    def check(value: object) -> Complaint:
+        if value is None and default is None:
+            return None
+        if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
+            return None
+        return f"must be a whole number ≥ 1, not {value!r}"
+
+    return dataclasses.field(default=default, metadata={"check": check, "static": True})
+
+
+def one_of(default: str, known: Collection[str]) -> Any:
+    """Declare a static setting that is one of the `known` names."""
+
+    def check(value: object) -> Complaint:
+        return None if value in known else f"is {unknown('name', str(value), known)}"
+
+    return dataclasses.field(default=default, metadata={"check": check, "static": True})
 
 
 def switch(default: bool) -> Any:

@@ -1,11 +1,13 @@
 """The root of the command: its subcommands, its exit status, its one-line errors."""
 
+import importlib.metadata
 import sys
 import traceback
 
 import typer
 
-from discovery.cli import agents, data, evaluate, listing, objectives, run
+from discovery.cli import agents, bench, data, evaluate, listing, objectives, run
+from discovery.stopping import Interrupted
 from mpo.errors import RequestError
 
 app = typer.Typer(
@@ -20,8 +22,11 @@ app.command("run")(run.run)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(evaluate.tune)
 app.command("landscape")(objectives.landscape)
+app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")
 app.add_typer(data.app, name="data")
+for entry in importlib.metadata.entry_points(group="discovery.commands"):
+    app.command(entry.name)(entry.load())  # those of packages that this one may not import
 
 
 @app.callback()
@@ -32,26 +37,24 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0 on success, 2 on a wrong request, 1 on a failure in the work."""
+    """Run the command; return 0 on success, 2 on a wrong request, 1 on a failure in the work.
+
+    130, as shells expect, if it was asked to stop.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
         app(arguments)
     except SystemExit as exit_:  # how the parser reports its own verdict
         return exit_.code if isinstance(exit_.code, int) else 0
-    except KeyboardInterrupt as error:
-        return _stopped(error)
+    except Interrupted as error:
+        print(f"discovery: {error}", file=sys.stderr)
+        return 130
     except RequestError as error:
         return _fail(error, 2, debug)
     except Exception as error:
         return _fail(error, 1, debug)
     return 0
-
-
-def _stopped(error: KeyboardInterrupt) -> int:
-    """Return the status that shells expect of a command that was asked to stop."""
-    print(f"discovery: {str(error) or 'stopped'}", file=sys.stderr)
-    return 130
 
 
 def _fail(error: Exception, status: int, debug: bool) -> int:

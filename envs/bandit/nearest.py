@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mpo.policies import MarkovPolicy, TokenPolicy
+from mpo.train.optimizer import Optimizer
 
 Params = Any
 
@@ -50,16 +51,14 @@ def divergence_per_token(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _fit(policy: TokenPolicy, probabilities: Float[Array, " V"], key: PRNGKeyArray) -> Params:
-    optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
+    optimizer = Optimizer(optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS)))
 
     def step(carry: Any, key: PRNGKeyArray) -> tuple[Any, None]:
         params, state = carry
         gradient = jax.grad(divergence_per_token, argnums=1)(
             policy, params, probabilities, key, _BATCH
         )
-        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer
-            updates, state = optimizer.update(gradient, state)
-        return (optax.apply_updates(params, updates), state), None
+        return optimizer.update(gradient, state, params), None
 
     init_key, *keys = jax.random.split(key, _STEPS + 1)
     params = policy.init(init_key)

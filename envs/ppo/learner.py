@@ -16,6 +16,7 @@ from envs.ppo.environment import Crowd, Environment, Transition
 from envs.ppo.moments import Moments
 from envs.ppo.settings import Settings
 from mpo.pytree import pytree
+from mpo.train.optimizer import Optimizer
 
 Metrics = dict[str, Array]
 
@@ -98,12 +99,14 @@ class PPO:
         return Critic(self.env.policy.observation_size)
 
     @property
-    def _optimizer(self) -> optax.GradientTransformation:
+    def _optimizer(self) -> Optimizer:
         s = self.settings
         updates = s.iterations * s.epochs * s.minibatches
-        return optax.chain(
-            optax.clip_by_global_norm(s.max_gradient_norm),
-            optax.adam(optax.linear_schedule(s.learning_rate, 0.0, updates), eps=1e-5),
+        return Optimizer(
+            optax.chain(
+                optax.clip_by_global_norm(s.max_gradient_norm),
+                optax.adam(optax.linear_schedule(s.learning_rate, 0.0, updates), eps=1e-5),
+            )
         )
 
     def _collect(self, state: TrainState, key: Array) -> tuple[Crowd, Transition]:
@@ -124,9 +127,7 @@ class PPO:
             params, optimizer = carry
             batch = jax.tree.map(lambda x: x[rows], data)
             gradient, losses = jax.grad(self._loss, has_aux=True)(params, batch)
-            with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer
-                updates, optimizer = self._optimizer.update(gradient, optimizer, params)
-            return (optax.apply_updates(params, updates), optimizer), losses
+            return self._optimizer.update(gradient, optimizer, params), losses
 
         carry = ((state.policy, state.critic), state.optimizer)
         carry, losses = jax.lax.scan(descend, carry, self._rows(key))

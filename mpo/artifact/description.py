@@ -27,7 +27,7 @@ def take_apart(objective: Objective) -> tuple[Json, dict[str, np.ndarray]]:
 
     What is an array goes to the arrays (`psi.slope`), and what is a number to the settings,
     so that both are found again as what they were. Fields are read off the dataclasses: a
-    new objective or potential needs nothing but its place in a registry.
+    new objective or potential needs its place in a registry, and if it has arrays, a `fresh`.
 
     Raises:
       RequestError: the objective, or a potential in it, has no name; or it holds something
@@ -108,18 +108,23 @@ def _from_json(value: Json, kind: Any) -> Any:
 
 def _like_fresh(objective: Objective) -> Objective:
     """Return `objective`, if names, shapes and static settings are those of a fresh one."""
+
+    def fresh() -> Objective:
+        own = vars(objective).items()
+        parts = {name: part.fresh() for name, part in own if isinstance(part, Potential)}
+        return build(type(objective), "objective", static | parts)
+
     fields = dataclasses.fields(objective)
-    kept = {f.name: getattr(objective, f.name) for f in fields if f.metadata.get("static")}
-    kept |= {n: part.fresh() for n, part in vars(objective).items() if isinstance(part, Potential)}
-    fresh = build(type(objective), "objective", kept)
-    structure: Any = jax.tree.structure(fresh)
+    static = {f.name: getattr(objective, f.name) for f in fields if f.metadata.get("static")}
+    expected: Any = jax.eval_shape(fresh)  # its numbers are not needed
+    structure: Any = jax.tree.structure(expected)
     if jax.tree.structure(objective) != structure:
         raise RequestError("its settings are not of the kinds that those of a fresh one are")
-    own, expected = treefile.named(objective), jax.tree.leaves(fresh)
-    for (name, value), like in zip(own, expected, strict=True):
-        if np.shape(value) != np.shape(like):
+    own = treefile.named(objective)
+    for (name, value), like in zip(own, jax.tree.leaves(expected), strict=True):
+        if np.shape(value) != like.shape:
             raise RequestError(
-                f"{name} has shape {list(np.shape(value))}, expected {list(np.shape(like))} "
+                f"{name} has shape {list(np.shape(value))}, expected {list(like.shape)} "
                 "(it must be one objective, not a batch)"
             )
     return jax.tree.unflatten(structure, [value for _, value in own])

@@ -3,11 +3,12 @@
 A reader goes by the JSON file, and takes only arrays with the checksum that it names. New
 arrays wait in NAME.npz.next until the JSON file that names them is in its place; then they get
 their name. A reader looks in both, so at any moment what loads is the whole artifact from
-before the save, or the whole new one.
+before the save, or the whole new one. Any number may read, and one at a time may save.
 """
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from mpo import treefile
@@ -71,24 +72,26 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     """
     stem = locate(path)
     about = beside(stem, _ABOUT)
-    text = _content(about)
+    text = None
     while True:
-        head = decode_head(text, about)
-        content = _arrays(stem, head.arrays)
-        if content is not None:
-            return decode(head, content, beside(stem, _ARRAYS))
         text, before = _content(about), text
+        if text is None:
+            raise ArtifactError(f"{about} is missing")
         if text == before:  # or else another process saved between the two reads
             raise ArtifactError(
                 f"{beside(stem, _ARRAYS)} is missing, or damaged, or another artifact's: "
                 f"its checksum is not the one in {about.name}"
             )
+        head = decode_head(text, about)
+        content = _arrays(stem, head.arrays)
+        if content is not None:
+            return decode(head, content, beside(stem, _ARRAYS))
 
 
 def shipped() -> dict[str, Provenance]:
     """Return where each objective that ships with the package comes from, by its name."""
     abouts = {name: beside(locate(name), _ABOUT) for name in shipped_names()}
-    return {name: decode_head(_content(at), at).provenance for name, at in abouts.items()}
+    return {name: decode_head(at.read_bytes(), at).provenance for name, at in abouts.items()}
 
 
 def _arrays(stem: Path, wanted: str) -> bytes | None:
@@ -98,8 +101,8 @@ def _arrays(stem: Path, wanted: str) -> bytes | None:
     looked at once more.
     """
     for ending in (_ARRAYS, _WAITING, _ARRAYS):
-        path = beside(stem, ending)
-        if os.path.lexists(path) and checksum(content := _content(path)) == wanted:
+        content = _content(beside(stem, ending))
+        if content is not None and checksum(content) == wanted:
             return content
     return None
 
@@ -107,22 +110,25 @@ def _arrays(stem: Path, wanted: str) -> bytes | None:
 def _settle(stem: Path) -> None:
     """Give waiting arrays their name if the JSON file names them, and drop them if not."""
     waiting, about = beside(stem, _WAITING), beside(stem, _ABOUT)
-    if not waiting.is_file():
+    if not waiting.exists():
         return
     try:
-        wanted = decode_head(_content(about), about).arrays
-    except ArtifactError:
+        wanted = decode_head(about.read_bytes(), about).arrays
+    except (ArtifactError, FileNotFoundError):
         wanted = None
-    if checksum(_content(waiting)) == wanted:
+    if checksum(waiting.read_bytes()) == wanted:
         waiting.replace(beside(stem, _ARRAYS))
     else:
         waiting.unlink()
 
 
-def _content(path: Path) -> bytes:
-    if not path.is_file():  # a pipe or a device might never end
-        raise ArtifactError(f"{path} is missing, or no file")
+def _content(path: Path) -> bytes | None:
+    """Return the content of a file, if there is one."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device might never end
+            raise ArtifactError(f"{path} is not a file")
         return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error

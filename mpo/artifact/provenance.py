@@ -26,8 +26,7 @@ def _entry(*kinds: type, **default: Any) -> Any:
     """Declare an entry of one of these kinds of JSON value."""
 
     def check(value: object) -> Complaint:
-        fits = type(_plain(value)) in kinds
-        return None if fits else f"must be {_WORDS[kinds[0]]}, not {value!r}"
+        return None if type(value) in kinds else f"must be {_WORDS[kinds[0]]}, not {value!r}"
 
     return dataclasses.field(metadata={"check": check}, **default)
 
@@ -77,10 +76,10 @@ class Provenance:
           RequestError: an entry is of the wrong kind, or is no JSON.
         """
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = _plain(getattr(self, field.name))
             if complaint := field.metadata["check"](value):
                 raise RequestError(f"setting {field.name!r} of provenance {complaint}")
-            object.__setattr__(self, field.name, _plain(value))
+            object.__setattr__(self, field.name, value)
         if clash := sorted(self.extra.keys() & _names()):
             raise RequestError(
                 f"setting 'extra' of provenance has {clash[0]!r}, an entry of its own"

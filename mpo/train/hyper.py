@@ -1,42 +1,14 @@
 """How an agent is trained: the numbers and names of one inner loop."""
 
-import dataclasses
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-import numpy as np
-
-from mpo.errors import RequestError, unknown
+from mpo.errors import RequestError
 from mpo.pytree import pytree
-from mpo.settings import Leaf, build, number
+from mpo.settings import Leaf, build, count, number, one_of
 from mpo.train.optimizer import OPTIMIZERS, SCHEDULES, Optimizer, optimizer
 
 _WHAT: Final = "the inner loop"
-
-
-def _count(default: int | None) -> Any:
-    def check(value: object) -> str | None:
-        if value is None and default is None:
-            return None
-        if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
-            return None
-        return f"must be a whole number ≥ 1, not {value!r}"
-
-    return dataclasses.field(default=default, metadata={"check": check, "static": True})
-
-
-def _decay() -> Any:
-    check = number(0.0, at_least=0.0).metadata["check"]
-    given = {"check": lambda value: None if value is None else check(value)}
-    return dataclasses.field(default=None, metadata=given)
-
-
-def _name(default: str, known: Collection[str]) -> Any:
-    def check(value: object) -> str | None:
-        return None if value in known else f"is {unknown('name', str(value), known)}"
-
-    return dataclasses.field(default=default, metadata={"check": check, "static": True})
 
 
 @final
@@ -62,13 +34,13 @@ class Hyper:
 
     learning_rate: Leaf = number(1e-3, above=0.0)
     max_gradient_norm: Leaf = number(0.0, at_least=0.0)
-    weight_decay: Leaf = _decay()  # noqa: RUF009
-    batch: int = _count(32)
-    updates: int | None = _count(None)
-    epochs: int | None = _count(None)
-    optimizer: str = _name("adam", OPTIMIZERS)
-    schedule: str = _name("constant", SCHEDULES)
-    points: int = _count(20)
+    weight_decay: Leaf = number(None, at_least=0.0)
+    batch: int = count(32)
+    updates: int | None = count(None)
+    epochs: int | None = count(None)
+    optimizer: str = one_of("adam", OPTIMIZERS)
+    schedule: str = one_of("constant", SCHEDULES)
+    points: int = count(20)
 
     def count(self, size: int) -> int:
         """Return the number of updates on `size` items."""

@@ -26,6 +26,8 @@ OPTIMIZERS: Mapping[str, Rule] = MappingProxyType(
         "adamw": Rule(optax.scale_by_adam, weight_decay=0.01),
         "lion": Rule(optax.scale_by_lion),
         "momentum": Rule(lambda: optax.trace(decay=0.9)),
+        # Matrices by orthogonalised momentum, the rest by Adam. Rate -1: its sign is turned later.
+        "muon": Rule(lambda: optax.contrib.muon(learning_rate=-1.0)),
         "rmsprop": Rule(optax.scale_by_rms),
         "sgd": Rule(optax.identity),
     }

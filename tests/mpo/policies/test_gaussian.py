@@ -117,3 +117,15 @@ def test_a_new_agent_acts_around_zero():
     np.testing.assert_array_equal(params.log_std, np.full(3, -0.5, np.float32))
     means = jax.jit(policy.mean)(params, jax.random.normal(jax.random.key(1), (100, 11)))
     assert np.abs(means).max() < 0.1
+
+
+def test_a_normaliser_is_what_the_network_sees_through():
+    params, plain = (
+        agent(),
+        dataclasses.replace(agent(), observation_mean=jnp.zeros(3), observation_std=jnp.ones(3)),
+    )
+    mean, std = jnp.array([1.0, -2.0, 0.5]), jnp.array([0.1, 3.0, 1.0])
+    observation = jax.random.normal(jax.random.key(1), (4, 3))
+    seen = POLICY.mean(POLICY.normalised(params, mean, std), observation)
+    wanted = POLICY.mean(plain, (observation - mean[None]) / std[None])
+    np.testing.assert_allclose(seen, wanted, rtol=1e-5)

@@ -1,0 +1,195 @@
+"""Evaluations: paired seeds, returns that survive an interruption, and a fair chance for each."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import mpo
+from discovery import config, situation, streams
+from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, tune
+from discovery.evaluation.report import Evaluation, read_tuned, run, tuned_into
+from discovery.evaluation.tuning import FACTORS
+from discovery.runs.processes import all_devices
+from discovery.streams import Purpose
+from mpo.errors import RequestError
+from tests.discovery.conftest import TINY
+
+KEY = streams.key(Purpose.EVALUATION, 0)
+
+
+def contestants(*names):
+    return {name: Contestant(mpo.objective(name)) for name in names}
+
+
+@pytest.fixture(scope="module")
+def ground(datasets):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISCOVERY_CACHE", str(datasets))
+        return situation.prepare(config.from_json(TINY), Purpose.EVALUATION, all_devices())
+
+
+def test_seeds_are_paired(ground):
+    """The same objective under two names earns the same, seed by seed; seeds differ."""
+    twice = {"a": Contestant(mpo.objective("sft")), "b": Contestant(mpo.objective("sft"))}
+    returns = evaluate(twice, ground, KEY, range(3), 4)
+    np.testing.assert_array_equal(returns["a"], returns["b"])
+    assert len(set(returns["a"])) == 3
+
+
+def test_a_seed_earns_the_same_alone_and_among_others(ground):
+    some = evaluate(contestants("orpo"), ground, KEY, [1, 4, 9], 4)["orpo"]
+    alone = evaluate(contestants("orpo"), ground, KEY, [9], 4)["orpo"]
+    np.testing.assert_array_equal(alone, some[2:])
+
+
+def test_a_learning_rate_of_ones_own_is_used(ground):
+    rate = float(ground.hyper.learning_rate)
+    orpo = mpo.objective("orpo")
+    returns = evaluate(
+        {
+            "default": Contestant(orpo),
+            "same": Contestant(orpo, rate),
+            "still": Contestant(orpo, 1e-9),
+        },
+        ground, KEY, range(2), 4,
+    )  # fmt: skip
+    np.testing.assert_array_equal(returns["default"], returns["same"])
+    assert np.all(returns["still"] < returns["default"])
+
+
+def test_what_is_known_is_not_trained_again(ground, tmp_path):
+    """An evaluation that broke off goes on; the returns are those of one that did not."""
+    path = tmp_path / "returns.csv"
+    whole = evaluate(contestants("orpo", "sft"), ground, KEY, range(4), 4)
+    evaluate(contestants("orpo"), ground, KEY, range(2), 4, Store(path))
+    told = []
+    both = evaluate(
+        contestants("orpo", "sft"), ground, KEY, range(4), 4, Store(path),
+        told=lambda name, done, seeds: told.append((name, done, seeds)),
+    )  # fmt: skip
+    assert told == [("orpo", 2, 4), ("sft", 0, 4)]
+    for name, returns in whole.items():
+        np.testing.assert_array_equal(both[name], returns)
+    again = evaluate(
+        contestants("orpo"), ground, KEY, range(4), 4, Store(path), told=lambda *_: 1 / 0
+    )
+    np.testing.assert_array_equal(again["orpo"], whole["orpo"])
+
+
+def test_a_store_keeps_every_digit_and_what_failed(tmp_path):
+    path = tmp_path / "returns.csv"
+    Store(path).add('a, "b"', [0, 3], np.array([0.1 + 0.2, np.nan]))
+    with path.open("a") as file:
+        file.write("a,7,1.2")  # cut off
+    store = Store(path)
+    assert store['a, "b"', 0] == 0.1 + 0.2
+    assert np.isnan(store['a, "b"', 3])
+    assert ("a", 7) not in store
+    store.add("c", [1], np.array([2.0]))
+    assert Store(path)["c", 1] == 2.0
+
+
+def test_a_file_of_something_else_is_no_store(tmp_path):
+    (tmp_path / "returns.csv").write_text("my,own,data\n1,2,3\n")
+    with pytest.raises(RequestError, match="holds no returns"):
+        Store(tmp_path / "returns.csv")
+
+
+def test_evaluation_is_disjoint_from_discovery_by_construction(tiny):
+    """No seed of one purpose gives a key or a dataset of another, whatever the seeds are."""
+    seeds = (0, 1, 2, 2**20 - 1)
+    numbers = {
+        purpose: {streams.data_seed(purpose, seed) for seed in seeds}
+        for purpose in (Purpose.DISCOVERY, Purpose.EVALUATION, Purpose.TUNING)
+    }
+    assert len(set.union(*numbers.values())) == 3 * len(seeds)
+    keys = {
+        tuple(np.asarray(jax.random.key_data(streams.key(purpose, seed))).tolist())
+        for purpose in Purpose for seed in seeds
+    }  # fmt: skip
+    assert len(keys) == len(Purpose) * len(seeds)
+    for bad in (-1, 2**20):
+        with pytest.raises(RequestError, match="seed must be in"):
+            streams.key(Purpose.EVALUATION, bad)
+
+
+def test_a_table_compares_with_its_first_row():
+    returns = {"orpo": np.array([1.0, 2.0, 3.0]), "found": np.array([1.5, 2.6, 3.4])}
+    table = Table.of(returns, {"expert": 4.0}, {"orpo": "tuned"})
+    first, second = table.rows
+    assert first.gap is None
+    assert second.gap is not None
+    np.testing.assert_allclose(second.gap.mean, 0.5)
+    text = table.markdown()
+    assert "more than orpo" in text
+    assert "| orpo | tuned | 2 ± 0.577 |" in text
+    assert "| expert |  | 4 |" in text
+    assert json.loads(json.dumps(table.as_json()))["rows"][1]["name"] == "found"
+
+
+def test_tuning_tries_the_whole_grid_and_takes_the_best(ground):
+    """Every point gets the same seeds; by hand, the best of them is the one that is returned."""
+    key = streams.key(Purpose.TUNING, 0)
+    tuned = tune("orpo", ground, key, 2, 4)
+    assert tuned.tried == len(FACTORS) * len(GRIDS["orpo"]["lam"])
+    keys = jax.random.split(key, 2)
+    from discovery.cohort import Cohort, repeated
+
+    cohort = Cohort(ground, 4)
+    worth = {}
+    for lam in GRIDS["orpo"]["lam"]:
+        for factor in FACTORS:
+            rate = factor * float(ground.hyper.learning_rate)
+            rates = jax.numpy.full(2, rate, jax.numpy.float32)
+            made = repeated(mpo.objective("orpo", lam=lam), 2)
+            worth[lam, rate] = cohort.score(cohort.train(made, keys, 0, rates)).mean()
+    best = max(worth, key=lambda point: worth[point])
+    assert (tuned.settings["lam"], tuned.learning_rate) == best
+    np.testing.assert_allclose(tuned.mean.mean, worth[best], rtol=1e-6)
+    contestant = tuned.contestant()
+    assert contestant.tuned
+    assert float(contestant.objective.lam) == best[0]
+
+
+def test_grids_are_of_settings_there_are():
+    for name, grid in GRIDS.items():
+        for setting, values in grid.items():
+            for value in values:
+                made = mpo.objective(name, **{setting: value})
+                assert float(getattr(made, setting)) == value
+
+
+def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
+    path = tmp_path / "deep" / "tuned.json"
+    first = tuned_into(path, tiny, ["sft"], 2, 2, lambda text: None)
+    assert read_tuned(path) == first
+    both = tuned_into(path, tiny, ["sft", "closed_form"], 2, 2, lambda text: None)
+    assert both["sft"] == first["sft"]
+    assert read_tuned(path) == both
+    for content in ("", "[]", '{"orpo": {}}', '{"orpo": 3}'):
+        path.write_text(content)
+        with pytest.raises(RequestError, match="holds no tuned settings"):
+            read_tuned(path)
+
+
+def test_a_folder_takes_more_objectives_but_no_other_settings(tiny, tmp_path):
+    def asked(described, *names):
+        return Evaluation(described, contestants(*names), 2, 2, "discovery evaluate")
+
+    run(asked(tiny, "orpo"), tmp_path / "e", lambda text: None)
+    table = run(asked(tiny, "orpo", "sft"), tmp_path / "e", lambda text: None)
+    assert [row.name for row in table.rows] == ["orpo", "sft"]
+    held = json.loads((tmp_path / "e" / "results.json").read_text())
+    assert held["command"] == "discovery evaluate"
+    with pytest.raises(RequestError, match=r"holds another evaluation \(training.hyper.updates"):
+        other = config.changed(tiny, {"training.hyper.updates": 3})
+        run(asked(other, "orpo"), tmp_path / "e", lambda text: None)
+    changed = asked(tiny, "orpo")
+    changed = dataclasses.replace(
+        changed, contestants={"orpo": Contestant(mpo.objective("orpo", lam=0.5))}
+    )
+    with pytest.raises(RequestError, match="objectives.orpo.settings"):
+        run(changed, tmp_path / "e", lambda text: None)
