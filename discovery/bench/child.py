@@ -1,7 +1,7 @@
 """A process of its own that runs two generations: `python -m discovery.bench.child SETTING`.
 
-SETTING is a `Setting` as JSON. Prints JSON: seconds until the first generation was over, of them
-in the compiler; peak memory.
+SETTING is a `Setting` as JSON. Prints JSON: seconds and peak memory of each, the first of which
+compiles, and the seconds in the compiler.
 """
 
 import json
@@ -44,28 +44,32 @@ def figures(setting: Setting) -> dict[str, Any]:
     startup.compilation_cache()
     import jax
 
-    from discovery.bench.machine import peak_device_memory, peak_memory
+    from discovery.bench.machine import forget_peak, peak_device_memory, peak_memory
     from discovery.bench.workload import Workload
 
     compiling: list[float] = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, seconds, **_: compiling.append(seconds) if event == _COMPILER else None
-    )
-    search = Workload(setting).search({"updates": setting.updates})
+
+    def listen(event: str, duration_secs: float, **about: Any) -> None:
+        if event == _COMPILER:
+            compiling.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    search = Workload(setting).search(setting.updates, generations=2)
     state = search.init()
-    seconds = []
+    seconds, peaks = [], []
     for _ in range(2):
+        forget_peak()
         begin = time.perf_counter()
         members, asked = search.ask(state)
         measured = search.score(search.train(members, asked))
         state = jax.block_until_ready(search.tell(asked, members, measured))
         seconds.append(time.perf_counter() - begin)
+        peaks.append(peak_memory())
     return {
-        "first": seconds[0],
-        "second": seconds[1],
-        "compiler": sum(compiling),
-        "memory": peak_memory(),
+        "seconds": seconds,
+        "memory": peaks,
         "device_memory": peak_device_memory(),
+        "compiler": sum(compiling),
     }
 
 

@@ -30,9 +30,9 @@ def measure(work: Workload) -> Table:
         "getting going: a process that runs two generations of hardly any work",
         {
             name: {
-                "first generation s": run["first"],
+                "first generation s": run["seconds"][0],
                 "in the compiler s": run["compiler"],
-                "second generation s": run["second"],
+                "second generation s": run["seconds"][1],
                 "whole process s": run["process"],
             }
             for name, run in runs.items()

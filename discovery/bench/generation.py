@@ -2,10 +2,14 @@
 
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from discovery.bench.table import Row, Table
+from discovery import config
+from discovery.bench.table import Row, Skipped, Table
 from discovery.bench.workload import Workload
+from discovery.config import Config
 from discovery.runs.folder import Folder
 from discovery.runs.log import Line
 from discovery.runs.loop import climb
@@ -18,25 +22,27 @@ PARTS = {"train": ("train",), "evaluate": ("score",), "ask and tell": ("ask", "t
 
 def measure(work: Workload) -> Table:
     """Split the generations of a discovery of the asked sizes."""
-    generations = work.setting.generations + 1
-    training = {"updates": work.setting.training}
-    search = work.search(training, search={"generations": generations})
-    return table(search)
+    asked = work.setting
+    return table(work.search(asked.training, asked.generations + 1))
 
 
-PAPER = {
-    "training": {"epochs": 1},
-    "family": {"potential": "network", "settings": {"units": 126}},
-    "search": {"population": 256, "episodes": 100, "generations": 2},
-    "data": {"rows": 5120},
-}
-"""The mirror-preference paper, section 4, in segments as elsewhere."""
+PAPER: Mapping[str, str] = MappingProxyType(
+    {"hopper": "hopper-paper", "three_legged_ant": "tla-paper"}
+)
+"""The presets of the papers' sizes, by task."""
 
 
 def paper(work: Workload) -> Table:
     """Split one generation of the paper's size, after one that compiles."""
-    sections = {name: section for name, section in PAPER.items() if name != "training"}
-    return table(work.search(PAPER["training"], **sections))
+    described = of_paper(work.setting.task)
+    return table(Search(described, work.prepared(described)))
+
+
+def of_paper(task: str) -> Config:
+    """Return two generations of the preset of the paper's size."""
+    if task not in PAPER:
+        raise Skipped(f"no preset has the size of a paper for task {task!r}")
+    return config.changed(config.preset(PAPER[task]), {"search.generations": 2})
 
 
 def table(search: Search) -> Table:

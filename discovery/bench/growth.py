@@ -63,7 +63,7 @@ def memory(program: Population, members: Any, shared: tuple[Any, ...]) -> Row:
 def _populations(work: Workload) -> dict[str, tuple[int, Situation]]:
     ground = _short(work.situation)
     rows = work.setting.rows
-    return {f"{size} agents, {rows:,} rows": (size, ground) for size in work.setting.populations}
+    return {f"agents {size:,}, rows {rows:,}": (size, ground) for size in work.setting.populations}
 
 
 def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
@@ -73,9 +73,9 @@ def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
     if not trajectories(work.task):
         return {}
     return {
-        f"{size} agents, {rows:,} rows": (
+        f"agents {size:,}, rows {rows:,}": (
             size,
-            dataclasses.replace(ground, sources=(work.source(rows),)),
+            dataclasses.replace(ground, sources=(work.source(rows, work.segment),)),
         )
         for rows in work.setting.row_counts
     }

@@ -1,8 +1,11 @@
 """What figures were measured on."""
 
+import ctypes
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -31,6 +34,10 @@ class Machine:
     load: float
     versions: dict[str, str]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
     def __str__(self) -> str:
         return (
             f"{self.devices} x {self.kind} ({self.platform}), {self.cores} cores, "
@@ -51,18 +58,26 @@ def machine() -> Machine:
     )
 
 
-def peak_memory() -> float:
-    """Return the most memory that this process has had on the host, in bytes.
+def peak_memory() -> float | None:
+    """Return the most memory that this process has had on the host, in bytes, if that is known.
 
-    Not `resource.getrusage`: what it says begins at the size of the process that started this.
+    Not `resource.getrusage`: what that says begins at the size of the process that started this.
     """
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return float(line.split()[1]) * 1024
-    raise OSError("the kernel does not tell the peak memory of this process")
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # another system than Linux
+        return None
+    return next((1024.0 * int(line.split()[1]) for line in lines if "VmHWM" in line), None)
+
+
+def forget_peak() -> None:
+    """Let `peak_memory` begin anew, at what the process has in use, where that is possible."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # the compiler leaves hundreds of MB of free heap
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_device_memory() -> float | None:
-    """Return the most memory that was in use on the first device, in bytes, if it tells."""
+    """Return the most memory that was in use on the first device, in bytes, if that is known."""
     stats = jax.local_devices()[0].memory_stats() or {}
     return stats.get("peak_bytes_in_use")

@@ -23,13 +23,15 @@ class Setting:
       agents: trained side by side there.
       rollouts: lengths of the leading axes (agents, episodes) or (episodes,) where acting is
         measured.
-      steps: of these rollouts.
+      measured: agents, and episodes of each, where measuring them is compared.
+      steps: of the episodes in both.
       population: members of a generation, which two probes join.
       generations: measured whole.
       training: updates of an agent in them.
       episodes: that measure an agent in them.
       populations: of which growth is measured.
       row_counts: likewise.
+      processes: populations and rows of those whose memory is measured.
       rounds: in which candidates take turns.
     """
 
@@ -42,6 +44,7 @@ class Setting:
     updates: int = 100
     agents: int = 16
     rollouts: tuple[tuple[int, ...], ...] = ((1024,), (16, 64))
+    measured: tuple[int, int] = (16, 64)
     steps: int = 100
     population: int = 8
     generations: int = 3
@@ -49,6 +52,7 @@ class Setting:
     episodes: int = 8
     populations: tuple[int, ...] = (1, 4, 16, 64, 256)
     row_counts: tuple[int, ...] = (64, 256, 1024)
+    processes: tuple[tuple[int, int], ...] = ((4, 64), (64, 64), (4, 1024))
     rounds: int = 5
 
     def on(self, platform: str) -> "Setting":
@@ -62,8 +66,8 @@ class Setting:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Setting":
         """Return what `as_json` wrote."""
-        tuples = {n: _tuples(v) if isinstance(v, list) else v for n, v in values.items()}
-        return cls(**tuples)
+        fixed: dict[str, Any] = {name: _fixed(value) for name, value in values.items()}
+        return cls(**fixed)
 
 
 ACCELERATORS = ("gpu", "tpu")
@@ -72,8 +76,10 @@ FILLING: Mapping[str, Any] = MappingProxyType(
     {
         "agents": 256,
         "rollouts": ((16_384,), (256, 64)),
+        "measured": (256, 64),
         "population": 256,
         "row_counts": (256, 1024, 5120),
+        "processes": ((4, 256), (256, 256), (4, 5120)),
     }
 )
 """Sizes at which an accelerator has enough to do."""
@@ -85,17 +91,20 @@ QUICK: Mapping[str, Any] = MappingProxyType(
         "updates": 20,
         "agents": 8,
         "rollouts": ((256,),),
+        "measured": (4, 16),
         "population": 4,
         "generations": 2,
         "training": 100,
         "episodes": 4,
         "populations": (1, 16, 256),
         "row_counts": (64, 256),
+        "processes": ((4, 64), (16, 64), (4, 256)),
         "rounds": 3,
     }
 )
 """Sizes for a glance."""
 
 
-def _tuples(value: list[Any]) -> tuple[Any, ...]:
-    return tuple(_tuples(inner) if isinstance(inner, list) else inner for inner in value)
+def _fixed(value: Any) -> Any:
+    """Return the tuples that JSON made lists of."""
+    return tuple(map(_fixed, value)) if isinstance(value, list) else value

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from mpo.train.population import Population
+
 Call = Callable[[], float]
 """Does something once, and returns the seconds that it took."""
 
@@ -57,9 +59,12 @@ def turns(calls: Mapping[str, Call], rounds: int) -> dict[str, Timing]:
 def compare(
     candidates: Mapping[str, tuple[Callable[..., Any], tuple[Any, ...]]], rounds: int = 40
 ) -> dict[str, Timing]:
-    """Compile every candidate `(function, arguments)`, and time them in turns."""
+    """Compile every candidate `(function, arguments)`, and time them in turns.
+
+    A `Population` is there already, a program for each device.
+    """
     calls = {
-        name: timed(jax.jit(function), *arguments)
-        for name, (function, arguments) in candidates.items()
+        name: timed(one if isinstance(one, Population) else jax.jit(one), *arguments)
+        for name, (one, arguments) in candidates.items()
     }
     return turns(calls, rounds)

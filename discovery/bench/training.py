@@ -1,8 +1,9 @@
 """Training agents, beside the bare policy gradient of as many samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,44 +21,58 @@ from mpo.objectives import Objective
 from mpo.train import Hyper, Policy, Source, population, replicated, train
 from mpo.train.population import Population
 
-OBJECTIVES: dict[str, Callable[[], Objective]] = {
-    "orpo": lambda: mpo.objective("orpo"),
-    "mpo of basis potentials": lambda: searched(Family()),
-    "mpo of 126 units": lambda: searched(Family(potential="network")),
-}
+ORPO = {"orpo": lambda: mpo.objective("orpo")}
+
+OBJECTIVES: Mapping[str, Callable[[], Objective]] = MappingProxyType(
+    ORPO
+    | {
+        "mpo of basis potentials": lambda: searched(Family()),
+        "mpo of 126 units": lambda: searched(Family(potential="network")),
+    }
+)
+"""Under which many agents are trained; one alone is trained under ORPO."""
+
+
+class Candidate(NamedTuple):
+    """What takes its turn: the call, the agents it trains, and the bare gradient to hold it by."""
+
+    call: Call
+    agents: int
+    bare: str
 
 
 def measure(work: Workload) -> Table:
     """Time one agent on one device, and many on all, with the bare gradient beside both."""
-    many, everywhere = work.setting.agents, work.devices.size
-    calls: dict[str, Call] = {}
-    sizes: dict[str, int] = {}
-    bares: dict[str, str] = {}
-    for size, devices in ((1, work.lone), (many, work.devices)):
-        where = f"{size} x, {devices.size} of {everywhere} devices"
-        bare = f"bare policy gradient, {where}"
-        calls[bare] = timed(*bare_gradients(work, size, devices))
-        for name, objective in OBJECTIVES.items():
-            program, members, shared = agents(work.situation, objective(), size, devices)
-            calls[f"{name}, {where}"] = timed(program, members, *shared)
-        new = calls.keys() - sizes.keys()
-        sizes |= dict.fromkeys(new, size)
-        bares |= dict.fromkeys(new, bare)
-    timings = turns(calls, work.setting.rounds)
-    rows = {}
-    for name, timing in timings.items():
-        size, bare = sizes[name], timings[bares[name]].best
-        rows[name] = {
-            "agents/s": size / timing.best,
-            "M samples/s": size * work.samples / timing.best / 1e6,
-            "of bare": bare / timing.best,
-        }
+    found = _candidates(work, 1, work.lone, ORPO)
+    found |= _candidates(work, work.setting.agents, work.devices, OBJECTIVES)
+    timings = turns({name: one.call for name, one in found.items()}, work.setting.rounds)
+    rates = {name: one.agents / timings[name].best for name, one in found.items()}
     return Table(
         f"training: {work.setting.updates} updates of {work.setting.batch} pairs, "
         f"{work.samples:,} samples an agent",
-        rows,
+        {
+            name: {
+                "agents/s": rate,
+                "M samples/s": rate * work.samples / 1e6,
+                "of bare": rate / rates[found[name].bare],
+            }
+            for name, rate in rates.items()
+        },
         ("the bare gradient has its minibatch before it, no objective and no optimizer",),
     )
+
+
+def _candidates(
+    work: Workload, size: int, devices: Mesh, objectives: Mapping[str, Callable[[], Objective]]
+) -> dict[str, Candidate]:
+    """Return the bare gradients of so many policies, and as many agents under each objective."""
+    where = f"{size} on {devices.size} of {work.devices.size} devices"
+    bare = f"bare policy gradient, {where}"
+    found = {bare: Candidate(timed(*bare_gradients(work, size, devices)), size, bare)}
+    for name, objective in objectives.items():
+        program, members, shared = agents(work.situation, objective(), size, devices)
+        found[f"{name}, {where}"] = Candidate(timed(program, members, *shared), size, bare)
+    return found
 
 
 def agents(
@@ -101,7 +116,7 @@ def bare_gradients(work: Workload, size: int, devices: Mesh) -> tuple[Population
 
 
 def _as_seen(values: jax.Array) -> jax.Array:
-    """Return the responses of a minibatch one after another; their steps too, if they stand alone."""
+    """Return the responses of a minibatch in one row; their steps too, if each stands alone."""
     flat = 3 if jnp.issubdtype(values.dtype, jnp.floating) else 2
     return values.reshape(-1, *values.shape[flat:])
 

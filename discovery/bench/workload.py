@@ -51,7 +51,7 @@ class Workload:
     @cached_property
     def situation(self) -> Situation:
         """Where agents are trained for `setting.updates`."""
-        return self.prepared(self.described({"updates": self.setting.updates}))
+        return self.prepared(self.described(self.setting.updates))
 
     @property
     def samples(self) -> int:
@@ -60,42 +60,43 @@ class Workload:
         per_item = np.prod(jax.eval_shape(source.batch, jnp.zeros(1, jnp.int32)).mask.shape)
         return self.setting.updates * self.setting.batch * int(per_item)
 
-    def search(self, training: dict[str, Any], **sections: dict[str, Any]) -> Search:
-        """Return a search whose inner loop has these settings; its data are on the devices."""
-        described = self.described(training, **sections)
+    def search(self, updates: int, generations: int) -> Search:
+        """Return a search of so many generations, with agents of so many updates."""
+        described = self.described(updates, generations)
         return Search(described, self.prepared(described))
 
-    def described(self, training: dict[str, Any], **sections: dict[str, Any]) -> Config:
-        """Describe a discovery of these sizes; `sections` are settings on top."""
+    def described(self, updates: int, generations: int = 1) -> Config:
+        """Describe a discovery of the setting's sizes."""
         asked = self.setting
-        sizes = {"population": asked.population, "episodes": asked.episodes}
-        described = {
-            "about": "a benchmark",
-            "task": {"name": asked.task, "settings": self._task_settings},
-            "data": {"kind": "shuffled", "rows": asked.rows, "segment": self.segment},
-            "training": {
-                "hyper": {"batch": asked.batch, "max_gradient_norm": 1.0} | training,
-            },
-            "search": sizes,
-        }
-        for name, section in sections.items():
-            described[name] = described.get(name, {}) | section
-        return config.from_json(described)
+        return config.from_json(
+            {
+                "task": {"name": asked.task, "settings": self._task_settings},
+                "data": {"kind": "shuffled", "rows": asked.rows, "segment": self.segment},
+                "training": {
+                    "hyper": {"batch": asked.batch, "updates": updates, "max_gradient_norm": 1.0}
+                },
+                "search": {
+                    "population": asked.population,
+                    "generations": generations,
+                    "episodes": asked.episodes,
+                },
+            }
+        )
 
     def prepared(self, described: Config) -> Situation:
         """Return the situation of a description, on random arrays if that was asked for."""
         if not (self.setting.synthetic and trajectories(self.task)):
             return situation.prepare(described, Purpose.DISCOVERY, self.devices)
-        rows, training = described.data[0].rows or self.setting.rows, described.training
-        source = self.source(rows)
+        one, training = described.data[0], described.training
+        source = self.source(one.rows or self.setting.rows, one.segment)
         seen = replicated(moments(source), self.devices)
         return Situation(
             self.task, (source,), (seen,), None, hyper(**training.hyper), training, self.devices
         )
 
-    def source(self, rows: int) -> View:
+    def source(self, rows: int, segment: int | None) -> View:
         """Return random arrays in place of a dataset, on the devices."""
-        return replicated(arrays(self.task, rows).view(self.segment), self.devices)
+        return replicated(arrays(self.task, rows).view(segment), self.devices)
 
     @property
     def _task_settings(self) -> dict[str, Any]:

@@ -112,10 +112,10 @@ def _load(folder):
     return AutoModelForCausalLM.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("adapter", ["none", "new", "loaded"])
 @pytest.mark.parametrize("precomputed", [False, True])
 def test_dpo_by_any_reference_is_the_dpo_of_trl(
-    folder, words, rows, losses, settings, lora, adapted, precomputed
+    folder, words, rows, losses, settings, lora, adapter, precomputed
 ):
     """Evaluation loss and metrics before and after a training, against the shipped trainer."""
     found = []
@@ -125,11 +125,16 @@ def test_dpo_by_any_reference_is_the_dpo_of_trl(
             "train_dataset": datasets.Dataset.from_list(rows[:64]),
             "eval_dataset": datasets.Dataset.from_list(rows[64:]),
         }
+        model = _load(folder)
+        if adapter == "loaded":  # one that has been trained before is the reference itself
+            torch.manual_seed(0)
+            lora.init_lora_weights = False
+            model = peft.get_peft_model(model, lora)
         trainer = kind(
-            _load(folder),
+            model,
             args=args,
             processing_class=words,
-            peft_config=lora if adapted else None,
+            peft_config=lora if adapter == "new" else None,
             **data,
             **extra,
         )
@@ -279,6 +284,19 @@ def test_a_subclass_may_bring_its_loss(model, words, rows, losses, settings):
     data = datasets.Dataset.from_list(rows[:16])
     trainer = Ours(model, args=settings(trl.DPOConfig), train_dataset=data, processing_class=words)
     assert trainer.pair_loss is losses["simpo"]
+
+
+@pytest.mark.parametrize("road", ["plain", "on_trl"])
+def test_half_precision_stays_close_and_needs_no_whole_logits(
+    request, folder, losses, settings, held_out, road
+):
+    train = request.getfixturevalue(road)
+    kinds = {} if road == "plain" else {"kind": trl.DPOConfig}
+    whole = held_out(train(_load(folder), losses["closed"], args=settings(**kinds)).model)
+    trainer = train(_load(folder), losses["closed"], args=settings(**kinds, bf16=True))
+    assert list(trainer._likelihood._plain.values()) == [True]
+    trainer.model.float()
+    torch.testing.assert_close(held_out(trainer.model), whole, rtol=0.02, atol=0.5)
 
 
 def test_logits_reach_a_metric_of_the_users(model, losses, plain, rows):

@@ -1,5 +1,7 @@
 """Rows, batches, and the losses of pairs that say nothing."""
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [llm] extra")
@@ -175,7 +177,8 @@ def _forced(model, words, rows, **settings):
 
 @pytest.mark.parametrize("settings", [{"budget": 500}, {"whole": True}])
 def test_every_way_to_a_score_is_the_same_score(model, words, rows, settings):
-    (one, slopes), (other, same) = (_forced(model, words, rows, **s) for s in (settings, {}))
+    ways: tuple[dict[str, Any], ...] = (settings, {})
+    (one, slopes), (other, same) = (_forced(model, words, rows, **s) for s in ways)
     torch.testing.assert_close(one, other)
     for a, b in zip(slopes, same, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)

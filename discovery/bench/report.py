@@ -1,0 +1,116 @@
+"""The benchmark as a whole: its parts by name, measured one after another."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from discovery.bench import (
+    against_evosax,
+    against_torch,
+    compiling,
+    generation,
+    growth,
+    memory,
+    rollouts,
+    training,
+)
+from discovery.bench.machine import Machine, machine
+from discovery.bench.setting import ACCELERATORS, Setting
+from discovery.bench.table import Skipped, Table
+from discovery.bench.workload import Workload
+from mpo.errors import unknown
+
+SCHEMA = 1
+
+Say = Callable[[str], None]
+
+
+class Part(NamedTuple):
+    """A part of the benchmark.
+
+    Attributes:
+      measure: does it.
+      quick: whether it belongs to a glance.
+      always: whether it is measured on any platform, unless parts are named.
+    """
+
+    measure: Callable[[Workload], Table]
+    quick: bool = True
+    always: bool = True
+
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "train": Part(training.measure),
+        "rollouts": Part(rollouts.measure, quick=False),
+        "generation": Part(generation.measure),
+        "growth": Part(growth.measure, quick=False),
+        "torch": Part(against_torch.measure),
+        "evosax": Part(against_evosax.measure, quick=False),
+        "compile": Part(compiling.measure, quick=False),
+        "memory": Part(memory.measure, quick=False),
+        "paper": Part(generation.paper, quick=False, always=False),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured in one run.
+
+    Attributes:
+      machine: where.
+      setting: the sizes.
+      tables: by part.
+      skipped: why parts could not be measured here.
+      seconds: that the benchmark took.
+    """
+
+    machine: Machine
+    setting: Setting
+    tables: Mapping[str, Table]
+    skipped: Mapping[str, str]
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "machine": {"line": str(self.machine), **self.machine.as_json()},
+            "setting": self.setting.as_json(),
+            "parts": {name: table.as_json() for name, table in self.tables.items()},
+            "skipped": dict(self.skipped),
+            "seconds": self.seconds,
+        }
+
+
+def chosen(names: Sequence[str], platform: str, *, quick: bool, paper: bool) -> tuple[str, ...]:
+    """Return the parts to measure, in their order: those named, or those that fit.
+
+    Raises:
+      RequestError: there is no part of a name.
+    """
+    for name in names:
+        if name not in PARTS:
+            raise unknown("part of the benchmark", name, PARTS)
+    if not names:
+        names = [n for n, p in PARTS.items() if p.always and (p.quick or not quick)]
+        paper = paper or (platform in ACCELERATORS and not quick)
+    wanted = {*names, "paper"} if paper else set(names)
+    return tuple(name for name in PARTS if name in wanted)
+
+
+def measure(parts: Sequence[str], setting: Setting, say: Say = lambda line: None) -> Report:
+    """Measure these parts; one that cannot be measured here is skipped with its reason."""
+    where, work = machine(), Workload(setting)
+    tables, skipped = {}, {}
+    begin = time.perf_counter()
+    for name in parts:
+        say(f"{time.perf_counter() - begin:4.0f} s: {name}")
+        try:
+            tables[name] = PARTS[name].measure(work)
+        except Skipped as reason:
+            skipped[name] = str(reason)
+    return Report(where, setting, tables, skipped, time.perf_counter() - begin)

@@ -1,0 +1,75 @@
+"""`discovery bench`: what a discovery costs on this machine, and where its time goes."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from discovery.cli.output import JSON, show_json, show_table
+
+if TYPE_CHECKING:
+    from discovery.bench import Report
+
+
+def bench(
+    task: str = typer.Option("hopper", help="The task: see `discovery list`."),
+    parts: str = typer.Option(
+        "",
+        help="Parts to measure, with commas between: train, rollouts, generation, growth, torch, "
+        "evosax, compile, memory, paper.",
+        show_default="all but paper, which an accelerator adds",
+    ),
+    quick: bool = typer.Option(
+        False, "--quick", help="A glance: train, generation and torch, small, on random arrays."
+    ),
+    paper: bool = typer.Option(
+        False, "--paper", help="Also a generation of the paper's size: a day on two cores."
+    ),
+    synthetic: bool = typer.Option(
+        False, "--synthetic", help="Random arrays in place of a dataset; no time depends on them."
+    ),
+    as_json: bool = JSON,
+) -> None:
+    """Measure training, acting, generations, compiling and memory, beside PyTorch and evosax.
+
+    Every ratio is of candidates that took turns in this one run. What is compiled is kept, as
+    in a discovery, so a second run is quicker.
+
+    Example: discovery bench --quick --parts train,generation
+    """
+    import dataclasses
+    import os
+
+    from discovery import startup
+
+    # Processes of this benchmark share the memory of an accelerator with it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    startup.host_devices()
+    startup.compilation_cache()
+    import jax
+
+    from discovery.bench import Setting, chosen, measure
+    from discovery.bench.setting import QUICK
+
+    named = [name.strip() for name in parts.split(",") if name.strip()]
+    platform = jax.default_backend()
+    asked = chosen(named, platform, quick=quick, paper=paper)
+    sizes = Setting(**QUICK) if quick else Setting().on(platform)
+    setting = dataclasses.replace(sizes, task=task, synthetic=sizes.synthetic or synthetic)
+    report = measure(asked, setting, say=lambda line: print(line, file=sys.stderr, flush=True))
+    if as_json:
+        show_json(report.as_json())
+    else:
+        _show(report)
+
+
+def _show(report: "Report") -> None:
+    print(report.machine)
+    for name, table in report.tables.items():
+        print()
+        show_table(f"{name}. {table.about}", ("", *table.columns()), table.cells())
+        for note in table.notes:
+            print(f"  {note}")
+    for name, reason in report.skipped.items():
+        print(f"\n{name}. Not measured: {reason}")
+    print(f"\n{report.seconds:.0f} s in all")

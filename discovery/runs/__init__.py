@@ -1,0 +1,11 @@
+"""Runs: one discovery each, in a folder of its own, that survive whatever stops them.
+
+result = runs.discover(config.preset("quick"), Path("runs/quick"))
+"""
+
+from discovery.runs.discover import discover, stored
+from discovery.runs.finish import Result
+from discovery.runs.folder import Folder
+from discovery.stopping import Interrupted
+
+__all__ = ["Folder", "Interrupted", "Result", "discover", "stored"]

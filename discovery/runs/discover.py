@@ -1,0 +1,92 @@
+"""A discovery from its description to its artifact."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+
+import numpy as np
+
+import mpo
+from discovery import search as searching
+from discovery import situation
+from discovery.config import Config
+from discovery.runs import finish, loop, trackers
+from discovery.runs.finish import Result
+from discovery.runs.folder import Folder
+from discovery.runs.processes import all_devices, primary
+from discovery.runs.watch import Rates
+from discovery.search import PROBES, Search
+from discovery.statistics import Mean
+from discovery.stopping import asked_to_stop
+from discovery.streams import Purpose
+
+
+def discover(
+    config: Config, out: Path, *, track: Sequence[str] = (), quiet: bool = False
+) -> Result:
+    """Search, select, compare and write down; or go on where an earlier call was stopped.
+
+    Args:
+      config: what to discover for.
+      out: the folder of the run. It belongs to this description from now on.
+      track: names of `discovery.runs.trackers.TRACKERS`.
+      quiet: show nothing.
+
+    Raises:
+      RequestError: the description cannot be carried out, or the folder is not this run's;
+        nothing was written.
+      Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); everything is saved.
+    """
+    check(config, track)
+    folder = Folder(out)
+    with ExitStack() as stack:
+        stack.enter_context(folder.claimed(config) if primary() else nullcontext())
+        if (result := stored(folder)) is not None:
+            return result
+        stop = stack.enter_context(asked_to_stop())
+        followed = track if primary() else ()
+        watcher = stack.enter_context(
+            trackers.watching(config, rates(config), out, followed, quiet or not primary())
+        )
+        watcher.phase("preparing the data")
+        ground = situation.prepare(config, Purpose.DISCOVERY, all_devices())
+        search = Search(config, ground)
+        watcher.phase("searching")
+        progress = loop.climb(search, folder, watcher, stop)
+        result = finish.finish(search, progress, watcher)
+        finish.write(config, progress, result, folder)
+        return result
+
+
+def check(config: Config, track: Sequence[str] = ()) -> None:
+    """Refuse a description that cannot be carried out; nothing is made or written."""
+    situation.check(config)
+    searching.built(config)
+    trackers.check(track)
+    for name in config.evaluation.against:
+        mpo.objective(name)
+
+
+def rates(config: Config) -> Rates:
+    """Return what a generation of the run consists of."""
+    import envs
+
+    asked = config.search
+    agents = (asked.population + PROBES) * asked.seeds * len(config.data)
+    horizon = envs.task(config.task.name, **dict(config.task.settings)).horizon
+    return Rates(asked.generations, agents, agents * asked.episodes * horizon)
+
+
+def stored(folder: Folder) -> Result | None:
+    """Return what a finished run found; `None` for one that is not finished."""
+    if not folder.report.exists():
+        return None
+    held = json.loads(folder.results.read_text())
+    return Result(
+        objective=mpo.load(folder.objective).objective,
+        selected=held["selected"],
+        candidates={name: Mean(**mean) for name, mean in held["candidates"].items()},
+        returns={name: np.array(own, float) for name, own in held["returns"].items()},
+        authors=held["authors"],
+    )

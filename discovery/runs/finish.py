@@ -1,0 +1,171 @@
+"""How a run ends: a candidate is selected, compared on data it never saw, and written down."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import mpo
+from discovery import situation, statistics, streams
+from discovery.cohort import Cohort
+from discovery.config import Config
+from discovery.evaluation import Contestant, Returns, Table, evaluate
+from discovery.runs.folder import Folder
+from discovery.runs.log import Line
+from discovery.runs.loop import PACKAGES, Progress
+from discovery.runs.processes import all_devices, primary
+from discovery.runs.watch import Watcher
+from discovery.search import Search
+from discovery.statistics import Mean
+from discovery.streams import Purpose
+from mpo import treefile
+from mpo.objectives import Objective
+from mpo.versions import versions
+
+FOUND = "found"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found, and what it is worth.
+
+    Attributes:
+      objective: the one that was selected.
+      selected: the name of the candidate it was.
+      candidates: mean return of each candidate, over the seeds of the selection.
+      returns: of each objective that was compared, seed by seed.
+      authors: mean return of the agents that made the data, by name.
+    """
+
+    objective: Objective
+    selected: str
+    candidates: Mapping[str, Mean]
+    returns: Returns
+    authors: Mapping[str, float]
+
+    def table(self) -> Table:
+        """Return the comparison: differences are to the first objective it was against."""
+        first, *others = (name for name in self.returns if name != FOUND)
+        ordered = {name: self.returns[name] for name in (first, FOUND, *others)}
+        levels = {f"{name}, in the data": value for name, value in self.authors.items()}
+        return Table.of(ordered, levels, dict.fromkeys([*others, first], "default"))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, but for the objective itself."""
+        return {
+            "selected": self.selected,
+            "candidates": {name: vars(mean) for name, mean in self.candidates.items()},
+            "returns": {name: _nullable(values) for name, values in self.returns.items()},
+            "authors": dict(self.authors),
+        }
+
+
+def finish(search: Search, progress: Progress, watcher: Watcher) -> Result:
+    """Select, and compare with the objectives that the run is evaluated against."""
+    config = search.config
+    watcher.phase("selecting")
+    selected, candidates, objective = _select(search, progress)
+    watcher.phase("preparing other data")
+    ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
+    asked = config.evaluation
+    objectives = {FOUND: objective} | {name: mpo.objective(name) for name in asked.against}
+    returns = evaluate(
+        {name: Contestant(one) for name, one in objectives.items()},
+        ground,
+        streams.key(Purpose.EVALUATION, config.seed),
+        range(asked.seeds),
+        asked.episodes,
+        told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
+    )
+    return Result(
+        objective, selected, candidates, returns, situation.earned(config, Purpose.EVALUATION)
+    )
+
+
+def write(config: Config, progress: Progress, result: Result, folder: Folder) -> None:
+    """Write the artifact, the numbers and the figures; the report last, as it says: finished."""
+    if not primary():
+        return
+    from discovery.figures import search_curve
+    from discovery.landscape import Grid, draw
+    from discovery.runs.report import page
+
+    mpo.save(result.objective, folder.objective, provenance(config, progress.lines, result))
+    results = json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"
+    treefile.replace(folder.results, results.encode())
+    figures = folder.path / "figures"
+    caption = f"{config.about or config.task.name} (seed {config.seed})"
+    search_curve(progress.lines, figures / "search.png", result.authors, caption)
+    drawn = {"ORPO": mpo.objective("orpo"), FOUND: result.objective}
+    draw(drawn, Grid(), figures / "landscape.png")
+    treefile.replace(folder.report, page(config, progress.lines, result).encode())
+
+
+def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provenance:
+    """Return where the objective comes from."""
+    recipes = [situation.plan(config, one, Purpose.DISCOVERY).recipe for one in config.data]
+    return mpo.Provenance(
+        task=config.task.name,
+        data=[recipe.as_json() | {"sha256": recipe.digest} for recipe in recipes],
+        config=config.as_json(),
+        seed=config.seed,
+        generations=len(lines),
+        fitness_history=[
+            {name: line[name] for name in ("mean", "best", "spread", "middle", "start")}
+            for line in lines
+        ],
+        fitness=result.candidates[result.selected].mean,
+        results=result.as_json(),
+        versions=versions(*PACKAGES),
+        commit=_commit(),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _select(search: Search, progress: Progress) -> tuple[str, dict[str, Mean], Objective]:
+    """Train agents under every candidate, from keys the search never used; the best mean wins."""
+    zetas = search.candidates(progress.state)
+    asked = search.config.evaluation
+    cohort = Cohort(search.situation, asked.episodes)
+    keys = jax.random.split(
+        streams.key(Purpose.SELECTION, search.config.seed), asked.selection_seeds
+    )
+    each = jnp.repeat(jnp.stack(list(zetas.values())), asked.selection_seeds, axis=0)
+    objectives, again = jax.vmap(search.objective)(each), jnp.tile(keys, len(zetas))
+    returns = np.mean(
+        [
+            cohort.score(cohort.train(objectives, again, number))
+            for number in range(len(search.situation.sources))
+        ],
+        axis=0,
+    ).reshape(len(zetas), -1)
+    means = {name: statistics.mean(own) for name, own in zip(zetas, returns, strict=True)}
+    whole = {n: m.mean if not m.failed else -math.inf for n, m in means.items()}
+    best = max(whole, key=lambda name: whole[name])
+    return best, means, search.objective(zetas[best])
+
+
+def _nullable(values: np.ndarray) -> list[float | None]:
+    return [float(v) if math.isfinite(v) else None for v in values]
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout this package runs from, if it runs from one."""
+    import subprocess
+
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,130 @@
+"""The host's side of a discovery: compiled generations, after each a line and a checkpoint.
+
+Interrupted at any moment and called again, a run ends with the numbers of one that was not
+interrupted, bit for bit: all randomness follows from the seed and the generation, and the
+checkpoint holds everything else.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from discovery.runs import log
+from discovery.runs.checkpoints import Checkpoints
+from discovery.runs.folder import Folder
+from discovery.runs.processes import primary, same_everywhere
+from discovery.runs.watch import Watcher
+from discovery.search import Measured, Search, State
+from discovery.stopping import Interrupted, Stop
+from mpo.versions import versions
+
+PACKAGES = ("preference-discovery", "jax", "jaxlib", "evosax", "optax", "brax", "numpy")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search has come to.
+
+    Attributes:
+      state: of the search.
+      lines: one for each generation so far.
+    """
+
+    state: State
+    lines: list[log.Line]
+
+
+def climb(search: Search, folder: Folder, watcher: Watcher, stop: Stop) -> Progress:
+    """Run all generations that `folder` does not have yet.
+
+    Raises:
+      Interrupted: `stop` said so.
+    """
+    checkpoints = Checkpoints(folder.checkpoints)
+    try:
+        state, lines = _resume(search, folder, checkpoints, watcher)
+        spent = lines[-1]["seconds"] if lines else 0.0
+        last = search.config.search.generations
+        while (done := int(state.generation)) < last:
+            if same_everywhere(stop()):
+                raise Interrupted(
+                    f"stopped after generation {done} of {last}; the same command goes on"
+                )
+            before = time.monotonic()
+            state, line = _generation(search, state)
+            spent += time.monotonic() - before
+            line |= {"seconds": round(spent, 3)}
+            if primary():
+                log.append(folder.metrics, line)
+                checkpoints.save(done + 1, state, {"versions": versions(*PACKAGES)})
+            lines.append(line)
+            watcher.generation(line)
+        return Progress(state, lines)
+    finally:
+        checkpoints.close()
+
+
+def _generation(search: Search, state: State) -> tuple[State, log.Line]:
+    clock = _Clock()
+    members, asked = jax.block_until_ready(search.ask(state))
+    clock.lap("ask")
+    trained = jax.block_until_ready(search.train(members, asked))
+    clock.lap("train")
+    measured = search.score(trained)
+    clock.lap("score")
+    told = jax.block_until_ready(search.tell(asked, members, measured))
+    clock.lap("tell")
+    return told, _line(search, state, told, measured) | {"split": clock.laps}
+
+
+def _line(search: Search, before: State, after: State, measured: Measured) -> log.Line:
+    finite = measured.members[np.isfinite(measured.members)]
+    zeta = np.asarray(search.strategy.mean(after.strategy))
+    some = finite.size > 0
+    return {
+        "generation": int(before.generation),
+        "mean": float(finite.mean()) if some else None,
+        "best": float(finite.max()) if some else None,
+        "worst": float(finite.min()) if some else None,
+        "spread": float(finite.std()) if some else None,
+        "middle": measured.middle,
+        "start": measured.start,
+        "not_finite": int(measured.members.size - finite.size),
+        "distance": float(np.linalg.norm(zeta - np.asarray(search.candidates(after)["start"]))),
+    }
+
+
+def _resume(
+    search: Search, folder: Folder, checkpoints: Checkpoints, watcher: Watcher
+) -> tuple[State, list[log.Line]]:
+    state = search.init()
+    if primary():
+        found = checkpoints.newest(state, watcher.say)
+        if found is not None:
+            state = found.state
+            now, then = versions(*PACKAGES), found.about.get("versions", {})
+            if changed := [f"{p} {then.get(p)} -> {now.get(p)}" for p in now if now != then]:
+                watcher.say(
+                    "packages changed since this run was begun, so its numbers may not be those "
+                    f"of an uninterrupted one: {', '.join(changed)}"
+                )
+    state = same_everywhere(state)
+    lines = log.cut(folder.metrics, int(state.generation)) if primary() else []
+    if lines:
+        watcher.say(f"going on after generation {int(state.generation)}")
+    return state, lines
+
+
+class _Clock:
+    """Seconds since the lap before, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, Any] = {}
+        self._before = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name], self._before = round(now - self._before, 4), now

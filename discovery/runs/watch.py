@@ -1,0 +1,142 @@
+"""Who is told how a run goes: a terminal, or a log where there is none."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from discovery.runs.log import Line
+from discovery.statistics import number
+
+
+class Watcher(ABC):
+    """What a run tells those who watch it; whoever does not care for words leaves them out."""
+
+    def say(self, text: str) -> None:
+        """Take note of a line."""
+        return
+
+    def phase(self, text: str) -> None:
+        """Take note of what the run does now."""
+        return
+
+    @abstractmethod
+    def generation(self, line: Line) -> None:
+        """Take note of a generation."""
+
+
+@dataclass(frozen=True)
+class Everyone(Watcher):
+    """Tells each of several watchers."""
+
+    watchers: Sequence[Watcher]
+
+    def say(self, text: str) -> None:
+        """Take note of a line."""
+        for watcher in self.watchers:
+            watcher.say(text)
+
+    def phase(self, text: str) -> None:
+        """Take note of what the run does now."""
+        for watcher in self.watchers:
+            watcher.phase(text)
+
+    def generation(self, line: Line) -> None:
+        """Take note of a generation."""
+        for watcher in self.watchers:
+            watcher.generation(line)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a generation is made of, to say how fast it went.
+
+    Attributes:
+      generations: of the whole run.
+      agents: trained in one, probes included.
+      steps: environment steps (or tokens) that measure them, if none ends early.
+    """
+
+    generations: int
+    agents: int
+    steps: int
+
+    def words(self, line: Line) -> str:
+        """Say how a generation went, in a line."""
+        split, mean, best = line["split"], line["mean"], line["best"]
+        left = line["seconds"] / (line["generation"] + 1) * self.left(line)
+        fitness = (
+            "no finite fitness"
+            if mean is None
+            else f"fitness {number(mean)}, best {number(best)}, spread {number(line['spread'])}"
+        )
+        lost = f", {line['not_finite']} not finite" if line["not_finite"] else ""
+        return (
+            f"generation {line['generation'] + 1}/{self.generations}: {fitness}{lost}; "
+            f"middle {number(line['middle'])}, start {number(line['start'])}; "
+            f"{self.agents / max(split['train'], 1e-9):.1f} agents/s, "
+            f"{self.steps / max(split['score'], 1e-9):,.0f} env steps/s, {_clock(left)} left"
+        )
+
+    def left(self, line: Line) -> int:
+        """Return how many generations are to come."""
+        return self.generations - line["generation"] - 1
+
+
+@dataclass(frozen=True)
+class Lines(Watcher):
+    """Prints a line for everything, on stderr."""
+
+    rates: Rates
+
+    def say(self, text: str) -> None:
+        """Print it."""
+        print(text, file=sys.stderr, flush=True)
+
+    def phase(self, text: str) -> None:
+        """Print it."""
+        self.say(text)
+
+    def generation(self, line: Line) -> None:
+        """Print how it went."""
+        self.say(self.rates.words(line))
+
+
+class Terminal(Watcher):
+    """A bar that stays in place, with the last generation below it."""
+
+    def __init__(self, rates: Rates, stack: ExitStack) -> None:
+        """Open the display, which `stack` closes."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.fields[phase]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[words]}"),
+        )
+        self._rates = rates
+        self._bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        self._row = self._bar.add_task("", total=rates.generations, phase="preparing", words="")
+
+    def say(self, text: str) -> None:
+        """Print it above the bar."""
+        self._bar.console.print(text, highlight=False, markup=False)
+
+    def phase(self, text: str) -> None:
+        """Show it beside the bar."""
+        self._bar.update(self._row, phase=text)
+
+    def generation(self, line: Line) -> None:
+        """Move the bar, and show how the generation went."""
+        words = self._rates.words(line).split(": ", 1)[1]
+        self._bar.update(self._row, completed=line["generation"] + 1, words=words)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,179 @@
+"""The command: `python -m llm_transfer.experiment`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from llm_transfer.experiment.ledger import Result
+
+
+def experiment(
+    out: Annotated[
+        Path, typer.Option(help="Folder for results; the same command continues what is there.")
+    ],
+    objective: Annotated[
+        list[str],
+        typer.Option(
+            help="A name or path, with settings if wanted (dpo:beta=0.5), or found/*; repeat."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="The model to fine-tune: a folder, a hub id, or tiny.")
+    ] = "tiny",
+    data: Annotated[
+        str, typer.Option(help="Preference rows: a .jsonl file, a folder or hub id, or tiny.")
+    ] = "tiny",
+    weak_model: Annotated[
+        str | None, typer.Option(help="Whose responses the fault puts in.")
+    ] = None,
+    shuffled: Annotated[
+        float, typer.Option(help="Share of the responses that are the weaker model's.")
+    ] = 0.0,
+    relabel: Annotated[
+        bool, typer.Option(help="Let the judge rank the pairs again after that.")
+    ] = False,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="language, or a reward model.", show_default="language with tiny data"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Fine-tunings of each objective.")] = 5,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of every objective, unless tuned.")
+    ] = None,
+    tune: Annotated[
+        list[float] | None,
+        typer.Option(help="A learning rate to choose from for each objective; repeat."),
+    ] = None,
+    tune_seeds: Annotated[int, typer.Option(help="Seeds of each of those.")] = 2,
+    select: Annotated[
+        str | None,
+        typer.Option(help="What chooses: reward, win_rate or accuracy on validation rows."),
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows to train on, at most.")] = 1000,
+    held_out: Annotated[int, typer.Option(help="Rows to validate and to test on.")] = 256,
+    epochs: Annotated[int, typer.Option(help="Passes over the rows.")] = 1,
+    batch: Annotated[int, typer.Option(help="Pairs in a batch.")] = 16,
+    accumulate: Annotated[int, typer.Option(help="Batches in an update.")] = 1,
+    max_length: Annotated[int, typer.Option(help="Tokens of prompt and response.")] = 1024,
+    new_tokens: Annotated[int, typer.Option(help="Tokens of a sampled response.")] = 64,
+    sample_batch: Annotated[int, typer.Option(help="Responses sampled at a time.")] = 128,
+    template: Annotated[
+        str | None,
+        typer.Option(help="Chat template: a file, or a tokenizer's folder or hub id."),
+    ] = None,
+    stop: Annotated[
+        str | None, typer.Option(help="A token that ends a response, beside the end of text.")
+    ] = None,
+    trainer: Annotated[str, typer.Option(help="transformers or trl.")] = "transformers",
+    lora: Annotated[int, typer.Option(help="Rank of adapters to train; 0: all weights.")] = 0,
+    dtype: Annotated[str, typer.Option(help="Of the weights.")] = "float32",
+    scale: Annotated[str, typer.Option(help="Of the tiny models: test, small, million.")] = "small",
+    threads: Annotated[int, typer.Option(help="Threads of torch; 0: as many as it likes.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Fine-tune a language model on preferences under several objectives, and compare them.
+
+    Example: python -m llm_transfer.experiment --objective orpo --objective closed_form
+    --shuffled 0.5 --tune 3e-4 --tune 1e-3 --tune 3e-3 --out runs/language
+    """
+    _quiet(model, data)
+    from llm_transfer.experiment.settings import Settings, named
+    from llm_transfer.experiment.study import run
+    from llm_transfer.experiment.table import summary
+
+    settings = Settings(
+        model=model,
+        weak_model=weak_model,
+        data=data,
+        judge=judge,
+        objectives=named(objective),
+        seeds=seeds,
+        shuffled=shuffled,
+        relabel=relabel,
+        learning_rate=learning_rate,
+        tune=tuple(tune or ()),
+        tune_seeds=tune_seeds,
+        select=select,
+        rows=rows,
+        held_out=held_out,
+        epochs=epochs,
+        batch=batch,
+        accumulate=accumulate,
+        max_length=max_length,
+        new_tokens=new_tokens,
+        sample_batch=sample_batch,
+        template=template,
+        stop=stop,
+        trainer=trainer,
+        lora=lora,
+        dtype=dtype,
+        scale=scale,
+    )
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    with _progress() as report:
+        ledger = run(settings, out, report)
+    found = summary(settings, ledger)
+    (out / "summary.json").write_text(json.dumps(found, indent=2) + "\n")
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    from llm_transfer.experiment.table import markdown
+
+    print(f"mean ± standard error over seeds; learning rate: {found['learning_rate']}\n")
+    print(markdown(found))
+
+
+def _quiet(model: str, data: str) -> None:
+    """Keep libraries from the network where nothing is asked of it, and from talking."""
+    if model == data == "tiny":
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import datasets
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[int, int, Result], None]]":
+    """Show a bar on a terminal's stderr, and a line for each cell elsewhere."""
+    from rich import progress
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    shown = sys.stderr.isatty()
+    bar_columns: tuple[Any, ...] = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*bar_columns, console=console, disable=not shown) as bar:
+        row = bar.add_task("first cell", total=None)
+
+        def report(done: int, total: int, result: "Result") -> None:
+            cell = result.cell
+            text = f"{cell.stage} {cell.objective} seed {cell.seed}"
+            bar.update(row, completed=done, total=total, description=text)
+            if not shown:
+                parts = [f"{name} {value:.3f}" for name, value in result.metrics.items()]
+                rate = "" if cell.learning_rate is None else f" at {cell.learning_rate:g}"
+                line = f"{done}/{total} {text}{rate}: {', '.join(parts) or 'diverged'}"
+                print(f"{line} ({result.seconds:.1f} s)", file=sys.stderr, flush=True)
+
+        yield report

@@ -1,0 +1,102 @@
+"""Where preference rows come from: the small language, a file, a folder or the hub."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from llm_transfer.experiment.settings import TINY, Settings
+from llm_transfer.trainers.rows import Row, explicit, require
+from mpo.errors import RequestError
+
+COLUMNS = ("prompt", "chosen", "rejected", "chosen_reward", "rejected_reward")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows with a prompt, to train on, to choose a learning rate by, and to report on."""
+
+    train: list[Row]
+    validation: list[Row]
+    test: list[Row]
+
+
+def load(settings: Settings) -> Splits:
+    """Return the rows of an experiment.
+
+    A file, or a data set without a test split, is split at random, in the same way every time.
+
+    Raises:
+      RequestError: there is no such file, or its rows are not preference rows.
+    """
+    if settings.data == TINY:
+        from llm_transfer import language
+
+        sizes = {
+            "train": settings.rows,
+            "validation": settings.held_out,
+            "test": settings.held_out,
+        }
+        return Splits(**{split: language.preferences(n, split) for split, n in sizes.items()})
+    train, test = _jsonl(settings.data) if settings.data.endswith(".jsonl") else _hub(settings.data)
+    if not train:
+        raise RequestError(f"{settings.data} has no rows")
+    rows = _shuffled([_cleaned(row) for row in train])
+    if test is None:
+        tenth = max(1, len(rows) // 10)
+        test, rows = rows[:tenth], rows[tenth:]
+    else:
+        test = [_cleaned(row) for row in test]
+    tenth = max(1, min(len(rows) // 10, settings.held_out))
+    splits = Splits(
+        train=rows[tenth:][: settings.rows],
+        validation=rows[:tenth],
+        test=list(test)[: settings.held_out],
+    )
+    if not splits.train:
+        raise RequestError(f"{settings.data} has too few rows to be split in three")
+    return splits
+
+
+def _jsonl(path: str) -> tuple[list[Row], None]:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror}") from error
+    rows: list[Row] = []
+    for number, line in enumerate(filter(str.strip, lines), 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise RequestError(f"{path}, row {number} is not JSON: {error.msg}") from error
+        if not isinstance(row, dict):
+            raise RequestError(f"{path}, row {number} is not a JSON object")
+        rows.append(row)
+    return rows, None
+
+
+def _hub(name: str) -> tuple[Sequence[Any], Sequence[Any] | None]:
+    import datasets
+
+    try:
+        found = datasets.load_dataset(name)
+    except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise RequestError(f"cannot load the data set {name!r}: {reason}") from error
+    if "train" not in found:
+        raise RequestError(f"{name!r} has no split 'train', only {', '.join(found)}")
+    test = next((found[split] for split in ("test", "validation") if split in found), None)
+    return list(found["train"]), None if test is None else list(test)
+
+
+def _cleaned(row: Row) -> Row:
+    require(row, ("chosen", "rejected"))
+    whole = explicit(row)
+    return {name: whole[name] for name in COLUMNS if name in whole}
+
+
+def _shuffled(rows: list[Row]) -> list[Row]:
+    Random(0).shuffle(rows)
+    return rows

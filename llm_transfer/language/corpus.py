@@ -1,0 +1,51 @@
+"""Texts to pretrain on, and preferences to fine-tune on, by authors of differing care."""
+
+from collections.abc import Iterator
+from random import Random
+
+from llm_transfer.language.judge import reward
+from llm_transfer.language.stories import Author, Request, request, write
+
+Row = dict[str, str]
+Care = tuple[float, float]  # the least and the greatest; one author is anywhere between
+COLOUR: Care = (0.0, 0.6)
+
+# Separate streams of random numbers: no request of one is likely to be one of another.
+STREAMS = {"pretraining": 0, "train": 1, "validation": 2, "test": 3}
+
+
+def texts(care: Care, seed: int) -> Iterator[tuple[str, str]]:
+    """Yield prompts and stories without end."""
+    random = _random("pretraining", seed)
+    while True:
+        asked = request(random)
+        yield asked.prompt, write(asked, _author(care, random), random)
+
+
+def preferences(rows: int, split: str, care: Care = (0.75, 0.95), seed: int = 0) -> list[Row]:
+    """Return rows of a prompt and two stories, of which the judge finds one better.
+
+    Args:
+      rows: how many.
+      split: a name of `STREAMS`.
+      care: of the authors.
+      seed: another seed, other rows.
+    """
+    random = _random(split, seed)
+    return [_row(request(random), care, random) for _ in range(rows)]
+
+
+def _row(asked: Request, care: Care, random: Random) -> Row:
+    while True:
+        drafts = [write(asked, _author(care, random), random) for _ in range(2)]
+        better, worse = sorted(drafts, key=lambda draft: -reward(asked.prompt, draft))
+        if reward(asked.prompt, better) > reward(asked.prompt, worse):
+            return {"prompt": asked.prompt, "chosen": f" {better}", "rejected": f" {worse}"}
+
+
+def _author(care: Care, random: Random) -> Author:
+    return Author(random.uniform(*care), random.uniform(*COLOUR))
+
+
+def _random(split: str, seed: int) -> Random:
+    return Random(f"{STREAMS[split]}/{seed}")

@@ -1,0 +1,119 @@
+"""Pretraining: a small Llama learns the language from texts of mixed quality."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from llm_transfer.language.corpus import Care, texts
+
+Report = Callable[[int, int, float], None]
+CONTEXT = 64  # tokens of a request and a story; the longest are near 50
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made; a different recipe is a different model in the cache.
+
+    Attributes:
+      width: of the hidden states.
+      layers: how many.
+      heads: of attention.
+      steps: of the optimizer.
+      batch: texts in a step.
+      care: the least and the greatest care of the authors it reads.
+      learning_rate: at its greatest.
+      seed: of weights and texts.
+    """
+
+    width: int
+    layers: int
+    steps: int
+    care: Care
+    heads: int = 4
+    batch: int = 32
+    learning_rate: float = 3e-3
+    seed: int = 0
+
+
+def pretrain(recipe: Recipe, tokenizer: Any, report: Report | None = None) -> Any:
+    """Return a causal language model, trained by `recipe`.
+
+    Args:
+      recipe: how.
+      tokenizer: of the language.
+      report: is called with steps done, steps in all, and the loss.
+    """
+    with torch.random.fork_rng(devices=[]), _one_thread():
+        torch.manual_seed(recipe.seed)
+        model = _fresh(recipe, tokenizer)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98)
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_cosine(recipe.steps))
+        source = texts(recipe.care, recipe.seed)
+        for step in range(recipe.steps):
+            batch = _encode(list(islice(source, recipe.batch)), tokenizer)
+            loss = model(**batch).loss
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            if report is not None:
+                report(step + 1, recipe.steps, loss.item())
+    return model.eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices this small are slower on two threads, and ten times so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _fresh(recipe: Recipe, tokenizer: Any) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=8 * recipe.width // 3,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=2 * CONTEXT,
+        initializer_range=0.1,  # so narrow a model does not learn to copy from 0.02
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config).float()
+
+
+def _encode(pairs: list[tuple[str, str]], tokenizer: Any) -> dict[str, Tensor]:
+    whole = [f"{prompt} {story}{tokenizer.eos_token}" for prompt, story in pairs]
+    batch = tokenizer(whole, padding=True, return_tensors="pt")
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    return {**batch, "labels": labels}
+
+
+def _warmup_cosine(steps: int) -> Callable[[int], float]:
+    warmup = max(1, steps // 20)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+    return factor

@@ -1,0 +1,31 @@
+"""Trainers that take any loss of pairs: on TRL, on plain transformers, and for OpenRLHF.
+
+    MPOTrainer         TRL's DPOTrainer with another loss
+    PreferenceTrainer  transformers.Trainer, without TRL
+    PairLossModule     what OpenRLHF calls in place of its DPOLoss
+
+A loss is a `PairLoss`, as `llm_transfer.torch_loss` returns, or the name or path of an objective.
+"""
+
+import importlib
+from typing import Any, Final
+
+# Imported when they are asked for: torch alone takes seconds.
+_WHERE: Final = {
+    "Likelihood": "likelihood",
+    "MPOTrainer": "mpo_trainer",
+    "PairLoss": "pair_loss",
+    "PairLossModule": "openrlhf",
+    "PreferenceCollator": "collator",
+    "PreferenceTrainer": "preference_trainer",
+    "prepare": "rows",
+    "with_reference": "reference",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,0 +1,125 @@
+"""What every trainer here takes: a loss of pairs, as a function of log-probabilities."""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from mpo.errors import RequestError
+
+
+class PairLoss(Protocol):
+    """A loss per pair; log-probabilities are summed over the tokens of a response, shape [B].
+
+    Attributes:
+      name: what it is called.
+      needs_reference: whether it reads log-probabilities under the reference model.
+      needs_reward: whether it reads explicit rewards.
+      temporal: whether it changes with the progress n/N ∈ [0, 1] of the training.
+      length_normalise: whether it divides log-probabilities by the number of tokens.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def needs_reference(self) -> bool: ...  # noqa: D102
+    @property
+    def needs_reward(self) -> bool: ...  # noqa: D102
+    @property
+    def temporal(self) -> bool: ...  # noqa: D102
+    @property
+    def length_normalise(self) -> bool: ...  # noqa: D102
+
+    def __call__(
+        self,
+        logp_w: Tensor,
+        logp_l: Tensor,
+        *,
+        len_w: Tensor | None = None,
+        len_l: Tensor | None = None,
+        ref_logp_w: Tensor | None = None,
+        ref_logp_l: Tensor | None = None,
+        reward_w: Tensor | None = None,
+        reward_l: Tensor | None = None,
+        progress: float = 0.0,
+    ) -> Tensor:
+        """Return the loss of each pair, shape [B]."""
+        ...
+
+
+class Pairs(NamedTuple):
+    """A batch of pairs: each field has a row for each pair, chosen then rejected, shape [B, 2]."""
+
+    logp: Tensor
+    length: Tensor
+    ref_logp: Tensor | None = None
+    reward: Tensor | None = None
+
+
+def resolve(loss: PairLoss | str) -> PairLoss:
+    """Return a loss as it is, or the objective of that name or path in PyTorch."""
+    if not isinstance(loss, str):
+        return loss
+    import llm_transfer
+
+    return llm_transfer.torch_loss(loss)
+
+
+def usable(pairs: Pairs) -> Tensor:
+    """Return which pairs say something, shape [B].
+
+    Those do not that have a response without a token (all of it masked or truncated), or a
+    number that is not finite (a token of probability zero).
+    """
+    found = (pairs.length > 0).all(-1)
+    for values in (pairs.logp, pairs.ref_logp, pairs.reward):
+        if values is not None:
+            found = found & torch.isfinite(values).all(-1)
+    return found
+
+
+def losses(loss: PairLoss, pairs: Pairs, progress: float) -> Tensor:
+    """Return the loss of each pair, shape [B]: zero, with gradient zero, where it is not `usable`.
+
+    Raises:
+      RequestError: the loss needs rewards or a reference, and there is none.
+    """
+    _complete(loss, pairs)
+    kept = usable(pairs)
+    # Unusable numbers are replaced before the loss sees them: a NaN times zero is a NaN.
+    fields = (("logp", pairs.logp), ("ref_logp", pairs.ref_logp), ("reward", pairs.reward))
+    sides: dict[str, Any] = {}
+    for name, values in fields:
+        if values is not None:
+            safe = torch.where(kept[:, None], values, -1.0)
+            sides |= {f"{name}_w": safe[:, 0], f"{name}_l": safe[:, 1]}
+    length = pairs.length.clamp_min(1)
+    logp_w, logp_l = sides.pop("logp_w"), sides.pop("logp_l")
+    sides |= {"len_w": length[:, 0], "len_l": length[:, 1]}
+    each = loss(logp_w, logp_l, **sides, progress=progress)
+    return torch.where(kept, each, 0.0)
+
+
+def implicit_rewards(loss: PairLoss, pairs: Pairs) -> Tensor:
+    """Return what the loss takes for the rewards of responses, without its scale, shape [B, 2].
+
+    The log-ratio to the reference for a loss that has one, else the log-probability; per
+    token for a loss that divides by length.
+    """
+    values = pairs.logp.detach()
+    if loss.needs_reference and pairs.ref_logp is not None:
+        values = values - pairs.ref_logp
+    return values / pairs.length.clamp_min(1) if loss.length_normalise else values
+
+
+def _complete(loss: PairLoss, pairs: Pairs) -> None:
+    if loss.needs_reference and pairs.ref_logp is None:
+        raise RequestError(
+            f"objective {loss.name!r} needs a reference model: pass ref_model, train an adapter, "
+            "or give rows the columns ref_chosen_logps and ref_rejected_logps"
+        )
+    if loss.needs_reward and pairs.reward is None:
+        raise RequestError(
+            f"objective {loss.name!r} needs rewards: give rows the columns chosen_reward and "
+            "rejected_reward"
+        )
