@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from discovery.processes import gathered
 from discovery.situation import Situation
 from mpo.objectives import Objective
 from mpo.pytree import pytree
 from mpo.settings import Leaf
-from mpo.train import Hyper, population, replicated, train
+from mpo.train import Hyper, population, train
 from mpo.train.population import Population
 
 Objectives = Any  # an `Objective` whose arrays have the agents on their leading axis
@@ -65,7 +66,7 @@ class Cohort:
         s = self.situation
         if learning_rates is None:
             learning_rates = jnp.full(keys.shape, s.hyper.learning_rate)
-        members = replicated((objectives, jax.random.key_data(keys), learning_rates), s.devices)
+        members = (objectives, jax.random.key_data(keys), learning_rates)
         return self._train(members, s.sources[dataset], s.moments[dataset], s.start, s.hyper)
 
     def score(self, trained: Trained) -> Float[np.ndarray, "agents"]:
@@ -123,12 +124,3 @@ def repeated(objective: Objective, agents: int) -> Objectives:
         return jnp.broadcast_to(array, (agents, *array.shape))
 
     return jax.tree.map(stacked, objective)
-
-
-def gathered(values: Array) -> np.ndarray:
-    """Bring values from all devices, of all processes, to each host."""
-    if values.is_fully_addressable:
-        return np.asarray(values)
-    from jax.experimental import multihost_utils
-
-    return np.asarray(multihost_utils.process_allgather(values, tiled=True))

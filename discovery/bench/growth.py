@@ -61,7 +61,7 @@ def memory(program: Population, members: Any, shared: tuple[Any, ...]) -> Row:
 
 
 def _populations(work: Workload) -> dict[str, tuple[int, Situation]]:
-    ground = _short(work.situation)
+    ground = short(work.situation)
     rows = work.setting.rows
     return {f"agents {size:,}, rows {rows:,}": (size, ground) for size in work.setting.populations}
 
@@ -69,7 +69,7 @@ def _populations(work: Workload) -> dict[str, tuple[int, Situation]]:
 def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
     """Return an agent on each device, with so many rows of random arrays."""
     size = work.devices.size
-    ground = _short(work.situation)
+    ground = short(work.situation)
     if not trajectories(work.task):
         return {}
     return {
@@ -81,5 +81,6 @@ def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
     }
 
 
-def _short(ground: Situation) -> Situation:
+def short(ground: Situation) -> Situation:
+    """Return the situation with agents of fewer updates."""
     return dataclasses.replace(ground, hyper=dataclasses.replace(ground.hyper, updates=_UPDATES))

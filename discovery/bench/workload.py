@@ -13,7 +13,7 @@ import envs
 from discovery import config, situation
 from discovery.bench.setting import Setting
 from discovery.config import Config
-from discovery.runs.processes import all_devices
+from discovery.processes import all_devices
 from discovery.search import Search
 from discovery.situation import Situation
 from discovery.streams import Purpose

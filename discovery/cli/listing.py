@@ -2,6 +2,7 @@
 
 import inspect
 
+import mpo
 from discovery.cli.output import JSON, show_json, show_table
 from mpo.objectives import OBJECTIVES
 from mpo.potentials import POTENTIALS
@@ -19,6 +20,10 @@ def show(as_json: bool = JSON) -> None:
         "tasks": dict(envs.tasks()),
         "dataset kinds": {name: kind.summary for name, kind in KINDS.items()},
         "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
+        "objectives found": {
+            name: f"{about.task}: {about.results.get('about', '')}".rstrip(": ")
+            for name, about in mpo.shipped().items()
+        },
         "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
         "strategies": {name: entry.about for name, entry in STRATEGIES.items()},
     }
@@ -26,6 +31,8 @@ def show(as_json: bool = JSON) -> None:
         show_json(found)
         return
     for title, entries in found.items():
+        if not entries:
+            continue
         show_table(title, ("name", "what it is"), list(entries.items()))
         print()
 

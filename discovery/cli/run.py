@@ -49,7 +49,8 @@ def run(
 
     startup.host_devices(devices)
     startup.compilation_cache()
-    from discovery.runs import discover, processes
+    from discovery import processes
+    from discovery.runs import discover
 
     with processes.joined(cluster):
         result = discover(described, folder, track=track, quiet=quiet)

@@ -14,7 +14,7 @@ from discovery.evaluation.contest import Contestant, evaluate
 from discovery.evaluation.returns import Store
 from discovery.evaluation.table import Table
 from discovery.evaluation.tuning import Tuned, tune
-from discovery.runs.processes import all_devices
+from discovery.processes import all_devices
 from discovery.situation import earned
 from discovery.streams import Purpose
 from mpo import treefile

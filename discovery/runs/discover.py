@@ -11,10 +11,10 @@ import mpo
 from discovery import search as searching
 from discovery import situation
 from discovery.config import Config
+from discovery.processes import all_devices, primary
 from discovery.runs import finish, loop, trackers
 from discovery.runs.finish import Result
 from discovery.runs.folder import Folder
-from discovery.runs.processes import all_devices, primary
 from discovery.runs.watch import Rates
 from discovery.search import PROBES, Search
 from discovery.statistics import Mean

@@ -17,10 +17,10 @@ from discovery import situation, statistics, streams
 from discovery.cohort import Cohort
 from discovery.config import Config
 from discovery.evaluation import Contestant, Returns, Table, evaluate
+from discovery.processes import all_devices, primary
 from discovery.runs.folder import Folder
 from discovery.runs.log import Line
 from discovery.runs.loop import PACKAGES, Progress
-from discovery.runs.processes import all_devices, primary
 from discovery.runs.watch import Watcher
 from discovery.search import Search
 from discovery.statistics import Mean

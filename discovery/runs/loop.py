@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from discovery.processes import primary, same_everywhere
 from discovery.runs import log
 from discovery.runs.checkpoints import Checkpoints
 from discovery.runs.folder import Folder
-from discovery.runs.processes import primary, same_everywhere
 from discovery.runs.watch import Watcher
 from discovery.search import Measured, Search, State
 from discovery.stopping import Interrupted, Stop

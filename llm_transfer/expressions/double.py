@@ -1,22 +1,81 @@
-"""Objectives in double precision, without the digits that single precision made up."""
+"""Objectives in double precision, without the digits that single precision made up.
 
+A float32 is read as the shortest decimal that rounds to it: λ = 0.1 where a float32 array
+holds 0.1. A weight that is written as a free parameter (`mpo.potentials.nonnegative`) is
+read as the shortest decimal of the *weight*, which is the number a formula shows. Back in
+float32 the objective is the one it was, to rounding.
+"""
+
+import dataclasses
+from functools import singledispatch
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from mpo.objectives import Objective
+from mpo.potentials import BasisPotential, NetworkPotential, Numeric, Potential
+from mpo.potentials.nonnegative import positivity
 
 T = TypeVar("T")
 
-
-def in_double(tree: T) -> T:
-    """Return `tree` with its numbers as float64: 0.1 where a float32 array holds 0.1.
-
-    A float32 is read as the shortest decimal that rounds to it, so that going back to
-    float32 gives the same tree, and the digits beyond its precision are zeros.
-    """
-    return jax.tree.map(_double, tree)
+_NEGLIGIBLE = 1e-9  # weights below it keep their parameter: zero may be out of its reach
 
 
-def _double(leaf: Any) -> np.ndarray:
-    values = np.asarray(leaf)
-    return (values.astype(str) if values.dtype == np.float32 else values).astype(np.float64)
+def in_double(objective: Objective) -> Objective:
+    """Return `objective` with its numbers as float64."""
+    return dataclasses.replace(objective, **_fields(objective))
+
+
+@singledispatch
+def _double(leaf: Any) -> Any:
+    return jax.tree.map(decimals, leaf)
+
+
+@_double.register
+def _(potential: Numeric) -> Potential:
+    return dataclasses.replace(potential, **_fields(potential))
+
+
+@_double.register
+def _(potential: BasisPotential) -> Potential:
+    return _reweighted(potential, ("weight", "weight_end"))
+
+
+@_double.register
+def _(potential: NetworkPotential) -> Potential:
+    return _reweighted(potential, ("slope", "slope_end", "output", "skip"))
+
+
+def _fields(whole: Any) -> dict[str, Any]:
+    return {
+        field.name: _double(getattr(whole, field.name))
+        for field in dataclasses.fields(whole)
+        if not field.metadata.get("static")
+    }
+
+
+def _reweighted(potential: Any, weights: tuple[str, ...]) -> Any:
+    """Return the potential with these parameters moved to where their weights are decimals."""
+    given = {name: getattr(potential, name) for name in weights}
+    moved = {
+        name: _parameter(potential.positive, value)
+        for name, value in given.items()
+        if value is not None
+    }
+    return dataclasses.replace(potential, **_fields(potential) | moved)
+
+
+def _parameter(positive: str, parameter: Any) -> np.ndarray:
+    free, values = positivity(positive), np.asarray(parameter)
+    with jax.enable_x64(values.dtype == np.float64):
+        weight = decimals(free.weight(jnp.asarray(values)))
+    kept = weight <= _NEGLIGIBLE
+    return np.where(kept, values, free.parameter(np.where(kept, 1.0, weight)))
+
+
+def decimals(values: Any) -> np.ndarray:
+    """Return numbers as float64; those of float32 as the shortest decimals that round to them."""
+    array = np.asarray(values)
+    return (array.astype(str) if array.dtype == np.float32 else array).astype(np.float64)

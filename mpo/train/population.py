@@ -16,6 +16,7 @@ from mpo.errors import RequestError, unknown
 Members = Any  # a pytree of arrays with the members on the leading axis
 One = Callable[[Any], Any]
 Way = Callable[[One, Members, int], Any]
+Put = Callable[[Any, NamedSharding], Array]
 
 AXIS = "members"
 
@@ -94,8 +95,8 @@ class Population:
         axis = PartitionSpec(self.devices.axis_names[0])
         split, whole = (NamedSharding(self.devices, spec) for spec in (axis, PartitionSpec()))
         size = jax.tree.leaves(members)[0].shape[0]
-        parts = _parts(_filled(members, size, self.devices.size), split)
-        common = _parts(shared, whole)
+        parts = _parts(_filled(members, size, self.devices.size), split, _split)
+        common = _parts(shared, whole, _whole)
         results = [self.local(parts[device], *common[device]) for device in parts]
         return jax.tree.map(lambda *leaves: _joined(leaves, split, size), *results)
 
@@ -111,9 +112,13 @@ def local_mesh() -> Mesh:
 
 
 def replicated(tree: Any, devices: Mesh | None = None) -> Any:
-    """Put a copy of `tree` on each device, once, instead of at every call."""
+    """Put a copy of `tree` on each device, once, instead of at every call.
+
+    Every process of a distributed run puts its own; nothing is sent, as all have the same.
+    """
     mesh = local_mesh() if devices is None else devices
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    sharding = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(lambda leaf: _whole(leaf, sharding), tree)
 
 
 def _filled(members: Members, size: int, devices: int) -> Members:
@@ -124,10 +129,36 @@ def _filled(members: Members, size: int, devices: int) -> Members:
     return jax.tree.map(lambda leaf: leaf[rows], members)
 
 
-def _parts(tree: Any, sharding: NamedSharding) -> dict[jax.Device, Any]:
+def _of_all_processes(leaf: Any) -> bool:
+    """Whether a leaf is spread over processes already, and not the same value in each of them."""
+    return isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+
+
+def _whole(leaf: Any, sharding: NamedSharding) -> Array:
+    """Return a leaf with a copy on each device."""
+    if _of_all_processes(leaf):
+        return jax.device_put(leaf, sharding)
+    copies = [jax.device_put(leaf, device) for device in sharding.addressable_devices]
+    return jax.make_array_from_single_device_arrays(jnp.shape(leaf), sharding, copies)
+
+
+def _split(leaf: Any, sharding: NamedSharding) -> Array:
+    """Return a leaf of which each device holds its part of the rows."""
+    if _of_all_processes(leaf):
+        return jax.device_put(leaf, sharding)
+    shape = jnp.shape(leaf)
+    rows = sharding.addressable_devices_indices_map(shape)
+    parts = [jax.device_put(leaf[place], device) for device, place in rows.items()]
+    return jax.make_array_from_single_device_arrays(shape, sharding, parts)
+
+
+def _parts(tree: Any, sharding: NamedSharding, put: Put) -> dict[jax.Device, Any]:
     """Return what each device of this process holds of a tree, without a copy if it is there."""
-    leaves, structure = jax.tree.flatten(jax.device_put(tree, sharding))
-    held = [{shard.device: shard.data for shard in leaf.addressable_shards} for leaf in leaves]
+    leaves, structure = jax.tree.flatten(tree)
+    held = [
+        {shard.device: shard.data for shard in put(leaf, sharding).addressable_shards}
+        for leaf in leaves
+    ]
     here = sharding.addressable_devices
     return {d: jax.tree.unflatten(structure, [shards[d] for shards in held]) for d in here}
 

@@ -271,7 +271,9 @@ def test_growth_reads_off_what_each_program_has_in_memory(work):
     few, many = rows["agents 1, rows 12"], rows["agents 3, rows 12"]
     devices = work.devices.size
     shares = [-(-size // devices) for size in (1, 3)]
-    program, members, shared = training.agents(work.situation, mpo.objective("orpo"), 1, work.lone)
+    program, members, shared = training.agents(
+        growth.short(work.situation), mpo.objective("orpo"), 1, work.lone
+    )
     handed_back = jax.tree.leaves(program(members, *shared))
     own = sum(leaf.nbytes for leaf in handed_back)
     grown = (many["results MB"] - few["results MB"]) * 1e6

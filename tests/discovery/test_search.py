@@ -14,7 +14,7 @@ import pytest
 import mpo
 from discovery import config, situation
 from discovery.cohort import Cohort, repeated
-from discovery.runs.processes import all_devices
+from discovery.processes import all_devices
 from discovery.search import PROBES, Search, searched, shared
 from discovery.streams import Purpose
 from tests.discovery.conftest import TINY
@@ -167,7 +167,7 @@ PROGRAM = """
 import json, sys
 import jax, numpy as np
 from discovery import config, situation
-from discovery.runs.processes import all_devices
+from discovery.processes import all_devices
 from discovery.search import Search
 from discovery.streams import Purpose
 described = config.from_json(json.loads(sys.argv[1]))

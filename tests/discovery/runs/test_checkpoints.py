@@ -16,7 +16,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 def state(generation, size=16):
     return State(
-        strategy={"mean": jnp.arange(size, dtype=float) + generation / 7, "count": jnp.int32(generation)},
+        strategy={
+            "mean": jnp.arange(size, dtype=float) + generation / 7,
+            "count": jnp.int32(generation),
+        },
         generation=jnp.int32(generation),
         best=jnp.full(size, jnp.pi),
         advantage=jnp.float32(generation),
@@ -35,7 +38,7 @@ def saved(tmp_path):
 
 
 def same(a, b):
-    assert jax.tree.structure(a) == jax.tree.structure(b)
+    assert str(jax.tree.structure(a)) == str(jax.tree.structure(b))
     for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_array_equal(one, other)
         assert one.dtype == other.dtype
@@ -123,7 +126,7 @@ def test_two_damaged_ones_fall_back_twice_and_saving_goes_on(saved):
 def test_if_all_are_damaged_the_run_does_not_silently_begin_anew(saved):
     for step in (2, 3, 4):
         empty(saved / str(step))
-    with pytest.raises(RuntimeError, match="every checkpoint .* was damaged"):
+    with pytest.raises(RuntimeError, match=r"every checkpoint .* was damaged"):
         newest(saved)
 
 
@@ -154,7 +157,7 @@ def test_a_failure_to_write_is_an_oserror_and_leaves_the_others(saved, monkeypat
         raise ValueError("INTERNAL: write failed: No space left on device")
 
     monkeypatch.setattr(checkpoints._manager, "save", full)
-    with pytest.raises(OSError, match="generation 9 could not be written .*No space left"):
+    with pytest.raises(OSError, match=r"generation 9 could not be written .*No space left"):
         checkpoints.save(9, state(9), {})
     checkpoints.close()
     same(newest(saved)[0].state, state(4))

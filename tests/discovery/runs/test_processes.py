@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from discovery.runs.processes import joined
+from discovery.processes import joined
 from mpo.errors import RequestError
 from tests.discovery.runs.conftest import numbers
 from tests.discovery.runs.test_resume import wait_for

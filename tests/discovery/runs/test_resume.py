@@ -1,4 +1,4 @@
-"""Killed, interrupted or stopped: started again, a run ends with the numbers of one that was not."""
+"""Killed, stopped, out of disk: started again, a run ends with the numbers of one that was not."""
 
 import errno
 import importlib

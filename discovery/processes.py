@@ -1,5 +1,6 @@
 """Several processes, on one machine or many, that run one discovery together."""
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 from jax.errors import JaxRuntimeError
 from jax.sharding import Mesh
+from jaxtyping import Array
 
 from mpo.errors import RequestError
 from mpo.train.population import AXIS
@@ -18,6 +20,10 @@ T = TypeVar("T")
 
 _HEARTBEAT = 30
 """Seconds after which a process that is not heard of is taken for lost."""
+
+_PATIENCE = 24 * 3600
+"""Seconds that a process waits for one that is alive."""
+_MEETINGS = itertools.count()
 
 
 @contextmanager
@@ -59,6 +65,24 @@ def all_devices() -> Mesh:
     return Mesh(np.asarray(jax.devices()), (AXIS,))
 
 
+def gathered(values: Array) -> np.ndarray:
+    """Bring values from the devices of all processes to each host.
+
+    The processes meet first, however much longer one takes than another: the collectives of
+    CPUs give up on a process that is half a minute late.
+    """
+    if values.is_fully_addressable:
+        return np.asarray(values)
+    import orbax.checkpoint as ocp
+    from jax.experimental import multihost_utils
+
+    everyone = set(range(jax.process_count()))
+    ocp.multihost.sync_global_processes(
+        f"gather{next(_MEETINGS)}", timeout=_PATIENCE, processes=everyone
+    )
+    return np.asarray(multihost_utils.process_allgather(values, tiled=True))
+
+
 def same_everywhere(value: T) -> T:
     """Return the primary process's `value`, a pytree of arrays or a bool, in every process."""
     if jax.process_count() == 1:
@@ -92,8 +116,9 @@ def _leave(error: Exception) -> None:
     """End this process at once: the runtime would wait for the lost one first."""
     reason = str(error).splitlines()[0]
     print(
-        f"discovery: another process of this run was lost ({reason}); everything up to the last "
-        "checkpoint is saved: start all processes again to go on, as many as you like",
+        f"discovery: this process lost the others of its run, or failed itself ({reason}); "
+        "everything up to the last checkpoint is saved: start all processes again to go on, as "
+        "many as you like",
         file=sys.stderr,
         flush=True,
     )
