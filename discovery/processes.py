@@ -1,6 +1,5 @@
 """Several processes, on one machine or many, that run one discovery together."""
 
-import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 from jax.errors import JaxRuntimeError
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from mpo.errors import RequestError
@@ -20,10 +19,6 @@ T = TypeVar("T")
 
 _HEARTBEAT = 30
 """Seconds after which a process that is not heard of is taken for lost."""
-
-_PATIENCE = 24 * 3600
-"""Seconds that a process waits for one that is alive."""
-_MEETINGS = itertools.count()
 
 
 @contextmanager
@@ -49,6 +44,7 @@ def joined(cluster: str | None) -> Iterator[None]:
             f"cluster {cluster!r} could not be joined: {str(error).splitlines()[0]}"
         ) from error
     try:
+        _meet()
         yield
     except JaxRuntimeError as error:
         _leave(error)
@@ -66,20 +62,11 @@ def all_devices() -> Mesh:
 
 
 def gathered(values: Array) -> np.ndarray:
-    """Bring values from the devices of all processes to each host.
-
-    The processes meet first, however much longer one takes than another: the collectives of
-    CPUs give up on a process that is half a minute late.
-    """
+    """Bring values from the devices of all processes to each host."""
     if values.is_fully_addressable:
         return np.asarray(values)
-    import orbax.checkpoint as ocp
     from jax.experimental import multihost_utils
 
-    everyone = set(range(jax.process_count()))
-    ocp.multihost.sync_global_processes(
-        f"gather{next(_MEETINGS)}", timeout=_PATIENCE, processes=everyone
-    )
     return np.asarray(multihost_utils.process_allgather(values, tiled=True))
 
 
@@ -110,6 +97,19 @@ def _address(cluster: str) -> dict[str, Any]:
         "num_processes": count,
         "process_id": number,
     }
+
+
+def _meet() -> None:
+    """Connect all devices while no process is ahead of another.
+
+    CPUs connect at their first collective, and give up on a process that comes half a minute
+    late, as one may that compiles for longer; once connected they wait as long as it takes.
+    """
+    sharding = NamedSharding(all_devices(), PartitionSpec(AXIS))
+    here = [jax.device_put(np.zeros(1), device) for device in sharding.addressable_devices]
+    shape = (jax.device_count(),)
+    gathered(jax.make_array_from_single_device_arrays(shape, sharding, here))
+    same_everywhere(True)
 
 
 def _leave(error: Exception) -> None:

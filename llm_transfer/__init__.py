@@ -1,4 +1,29 @@
 """From a discovered objective to a language model: closed forms, export, trainers.
 
-The only package that imports torch; install it with the [llm] extra.
+    loss = llm_transfer.torch_loss("runs/quick")          a PyTorch loss of pairs
+    text = llm_transfer.export("runs/quick", to="torch")  the same as text to paste, with proof
+    front = llm_transfer.fit("runs/quick")                short formulas close to it
+
+The only package that imports torch; install it with the [llm] extra. JAX, LaTeX and JSON are
+exported, and closed forms fitted, without it.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
+
+# Imported when they are asked for: torch and sympy take seconds.
+_WHERE: Final = {
+    "TorchLoss": "snippets.torch_loss",
+    "torch_loss": "snippets.torch_loss",
+}
+
+__all__ = ["TorchLoss", "torch_loss"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -120,9 +120,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("problem", type=Path, help="the file")
     parser.add_argument("--agents", type=int, default=1, help="how many")
+    parser.add_argument("--threads", type=int, help="of the CPU; by default as PyTorch decides")
     parser.add_argument("--out", type=Path, help="npz to write the last agent's parameters to")
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     problem = Problem.load(asked.problem, device)
     agent, seconds = train(problem, updates=1), []  # the first update sets PyTorch up

@@ -35,7 +35,7 @@ def measure(work: Workload) -> Table:
     total = agents * episodes * steps
     timings = turns(calls, work.setting.rounds)
     return Table(
-        f"measuring {agents} agents in {episodes} episodes of {steps} steps each",
+        f"{agents} agents measured in {episodes} episodes of {steps} steps each",
         {
             name: {
                 "env steps/s": total / timing.best,

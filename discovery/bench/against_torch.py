@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,8 @@ from discovery.bench.workload import Workload
 from mpo.policies import GaussianPolicy
 from mpo.train.order import Order
 
-LOOP = "PyTorch, one agent after another"
+ROUNDS = 3
+"""At most: each takes PyTorch's start, which is not counted, but waited for."""
 
 
 def measure(work: Workload) -> Table:
@@ -32,19 +34,23 @@ def measure(work: Workload) -> Table:
     orpo, many = mpo.objective("orpo"), work.setting.agents
     one, member, shared = agents(work.situation, orpo, 1, work.lone)
     all_, members, spread = agents(work.situation, orpo, many, work.devices)
-    here, everywhere = "here, one device", f"here, {many} agents, {work.devices.size} devices"
+    here = {
+        "here, one agent on one device": (1, timed(one, member, *shared)),
+        f"here, {many} agents on {work.devices.size} devices": (
+            many,
+            timed(all_, members, *spread),
+        ),
+    }
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(Path(folder))
-        loop.write(work)
-        calls = {
-            LOOP: loop.train,
-            here: timed(one, member, *shared),
-            everywhere: timed(all_, members, *spread),
-        }
-        timings = turns(calls, work.setting.rounds)
-        gap = loop.difference(one(member, *shared)[0])
-    sizes = {LOOP: 1, here: 1, everywhere: many}
-    rates = {name: sizes[name] / timing.best for name, timing in timings.items()}
+        loops = [Loop(Path(folder), threads) for threads in thread_counts()]
+        loops[0].write(work)
+        calls = {loop.name: loop.train for loop in loops}
+        calls |= {name: call for name, (_, call) in here.items()}
+        timings = turns(calls, min(ROUNDS, work.setting.rounds))
+        gap = loops[0].difference(one(member, *shared)[0])
+    sizes = {name: size for name, (size, _) in here.items()}
+    rates = {name: sizes.get(name, 1) / timing.best for name, timing in timings.items()}
+    fastest = max(rates[loop.name] for loop in loops)
     return Table(
         f"ORPO, {work.setting.updates} updates of {work.setting.batch} pairs, "
         f"{work.samples:,} samples an agent",
@@ -52,23 +58,30 @@ def measure(work: Workload) -> Table:
             name: {
                 "agents/s": rate,
                 "M samples/s": rate * work.samples / 1e6,
-                "of PyTorch": rate / rates[LOOP],
+                "of PyTorch": rate / fastest,
             }
             for name, rate in rates.items()
         },
         (
-            f"torch {loop.about['torch']} on {loop.about['device']}, "
-            f"{loop.about['threads']} threads; same items, order, network, Adam",
+            f"torch {loops[0].about['torch']} on {loops[0].about['device']}, one agent after "
+            "another; same items in the same order, same network, Adam",
             f"after training, the parameters of both differ by at most {gap:.1e}",
         ),
     )
 
 
+def thread_counts() -> tuple[int, ...]:
+    """Return one thread and one for each core: small networks may gain nothing from more."""
+    return tuple(sorted({1, len(os.sched_getaffinity(0))}))
+
+
 class Loop:
     """The loop in processes of its own, as this package does not import torch."""
 
-    def __init__(self, folder: Path) -> None:
-        self._problem, self._result = folder / "problem.npz", folder / "agent.npz"
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self._problem, self._result = folder / "problem.npz", folder / f"agent{threads}.npz"
+        self._threads = threads
+        self.name = f"PyTorch, threads {threads}"
         self.about: dict[str, Any] = {}
 
     def write(self, work: Workload) -> None:
@@ -78,7 +91,7 @@ class Loop:
     def train(self) -> float:
         """Train one agent; return the seconds of the training alone."""
         command = (sys.executable, "-m", "llm_transfer.torch_loop", str(self._problem))
-        options = ("--json", "--out", str(self._result))
+        options = ("--json", "--out", str(self._result), "--threads", str(self._threads))
         done = subprocess.run((*command, *options), capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

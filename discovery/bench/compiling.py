@@ -27,7 +27,7 @@ def measure(work: Workload) -> Table:
         }
         runs = {name: started(least, environment) for name in ("cold", "cached")}
     return Table(
-        "getting going: a process that runs two generations of hardly any work",
+        "processes that run two generations of hardly any work",
         {
             name: {
                 "first generation s": run["seconds"][0],

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from discovery import config
+from discovery.bench.machine import peak_device_memory
 from discovery.bench.table import Row, Skipped, Table
 from discovery.bench.workload import Workload
 from discovery.config import Config
@@ -56,12 +57,13 @@ def table(search: Search) -> Table:
     steps = agents * asked.episodes * search.situation.task.horizon
     updates = search.situation.hyper.count(search.situation.sources[0].size)
     return Table(
-        f"a generation: {agents} agents of {updates:,} updates, {asked.episodes} episodes each",
+        f"{agents} agents of {updates:,} updates, {asked.episodes} episodes each",
         split(watch.walls[1:], watch.lines[1:], agents, steps),
         (
             f"the first, which compiles, took {watch.walls[0]:.1f} s",
             "host is what is neither training, evaluating, asking nor telling: "
             "log, checkpoint, and what Python does in between",
+            *_memory(),
         ),
     )
 
@@ -81,6 +83,12 @@ def split(walls: list[float], lines: list[Line], agents: int, steps: int) -> dic
         "s": whole, "share": 1.0, "agents/s": agents / whole, "env steps/s": steps / whole
     }  # fmt: skip
     return rows
+
+
+def _memory() -> list[str]:
+    """Say how much of a device was in use, if it tells."""
+    peak = peak_device_memory()
+    return [] if peak is None else [f"{peak / 1e9:.2f} GB were in use on the first device at most"]
 
 
 class _Stopwatch(Watcher):

@@ -37,7 +37,7 @@ def measure(work: Workload) -> Table:
         for name, (program, members, shared) in programs.items()
     }
     return Table(
-        f"growth: {_UPDATES} updates of each agent",
+        f"{_UPDATES} updates of each agent, by population and by rows",
         rows,
         (
             f"memory as XLA plans it, on each of {work.devices.size} devices: the data and the "

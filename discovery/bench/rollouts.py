@@ -32,7 +32,7 @@ def measure(work: Workload) -> Table:
                 "of bare": timings["bare brax"].best / timing.best,
             }
     return Table(
-        f"acting: {steps} steps of {task.name} on one device",
+        f"{steps} steps of {task.name} on one device",
         rows,
         ("bare brax is its physics alone: no policy, no observation, no reward, no end",),
     )

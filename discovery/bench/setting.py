@@ -20,7 +20,8 @@ class Setting:
       segment: steps that a comparison is cut into, if it is longer.
       batch: pairs of segments in an update.
       updates: of an agent, where training alone is measured.
-      agents: trained side by side there.
+      agents: trained side by side there,
+      objectives: under each of these names of `training.OBJECTIVES`.
       rollouts: lengths of the leading axes (agents, episodes) or (episodes,) where acting is
         measured.
       measured: agents, and episodes of each, where measuring them is compared.
@@ -43,6 +44,7 @@ class Setting:
     batch: int = 32
     updates: int = 100
     agents: int = 16
+    objectives: tuple[str, ...] = ("orpo", "mpo of basis potentials", "mpo of 126 units")
     rollouts: tuple[tuple[int, ...], ...] = ((1024,), (16, 64))
     measured: tuple[int, int] = (16, 64)
     steps: int = 100
@@ -90,6 +92,7 @@ QUICK: Mapping[str, Any] = MappingProxyType(
         "rows": 64,
         "updates": 20,
         "agents": 8,
+        "objectives": ("orpo",),
         "rollouts": ((256,),),
         "measured": (4, 16),
         "population": 4,

@@ -21,16 +21,13 @@ from mpo.objectives import Objective
 from mpo.train import Hyper, Policy, Source, population, replicated, train
 from mpo.train.population import Population
 
-ORPO = {"orpo": lambda: mpo.objective("orpo")}
-
 OBJECTIVES: Mapping[str, Callable[[], Objective]] = MappingProxyType(
-    ORPO
-    | {
+    {
+        "orpo": lambda: mpo.objective("orpo"),
         "mpo of basis potentials": lambda: searched(Family()),
         "mpo of 126 units": lambda: searched(Family(potential="network")),
     }
 )
-"""Under which many agents are trained; one alone is trained under ORPO."""
 
 
 class Candidate(NamedTuple):
@@ -43,12 +40,12 @@ class Candidate(NamedTuple):
 
 def measure(work: Workload) -> Table:
     """Time one agent on one device, and many on all, with the bare gradient beside both."""
-    found = _candidates(work, 1, work.lone, ORPO)
-    found |= _candidates(work, work.setting.agents, work.devices, OBJECTIVES)
+    found = _candidates(work, 1, work.lone, ("orpo",))
+    found |= _candidates(work, work.setting.agents, work.devices, work.setting.objectives)
     timings = turns({name: one.call for name, one in found.items()}, work.setting.rounds)
     rates = {name: one.agents / timings[name].best for name, one in found.items()}
     return Table(
-        f"training: {work.setting.updates} updates of {work.setting.batch} pairs, "
+        f"{work.setting.updates} updates of {work.setting.batch} pairs, "
         f"{work.samples:,} samples an agent",
         {
             name: {
@@ -63,14 +60,14 @@ def measure(work: Workload) -> Table:
 
 
 def _candidates(
-    work: Workload, size: int, devices: Mesh, objectives: Mapping[str, Callable[[], Objective]]
+    work: Workload, size: int, devices: Mesh, objectives: tuple[str, ...]
 ) -> dict[str, Candidate]:
     """Return the bare gradients of so many policies, and as many agents under each objective."""
     where = f"{size} on {devices.size} of {work.devices.size} devices"
     bare = f"bare policy gradient, {where}"
     found = {bare: Candidate(timed(*bare_gradients(work, size, devices)), size, bare)}
-    for name, objective in objectives.items():
-        program, members, shared = agents(work.situation, objective(), size, devices)
+    for name in objectives:
+        program, members, shared = agents(work.situation, OBJECTIVES[name](), size, devices)
         found[f"{name}, {where}"] = Candidate(timed(program, members, *shared), size, bare)
     return found
 

@@ -66,10 +66,10 @@ def bench(
 def _show(report: "Report") -> None:
     print(report.machine)
     for name, table in report.tables.items():
-        print()
-        show_table(f"{name}. {table.about}", ("", *table.columns()), table.cells())
+        print(f"\n{name}: {table.about}")
+        show_table("", ("", *table.columns()), table.cells())
         for note in table.notes:
             print(f"  {note}")
     for name, reason in report.skipped.items():
-        print(f"\n{name}. Not measured: {reason}")
+        print(f"\n{name}: not measured, {reason}")
     print(f"\n{report.seconds:.0f} s in all")

@@ -3,6 +3,7 @@
 from llm_transfer.expressions.double import in_double
 from llm_transfer.expressions.objectives import INPUTS, Pair, Settings, expression, formula
 from llm_transfer.expressions.potentials import Defined, define
+from llm_transfer.expressions.resolving import Named, named, resolve
 from llm_transfer.expressions.system import Definition, Expression
 
 __all__ = [
@@ -10,10 +11,13 @@ __all__ = [
     "Defined",
     "Definition",
     "Expression",
+    "Named",
     "Pair",
     "Settings",
     "define",
     "expression",
     "formula",
     "in_double",
+    "named",
+    "resolve",
 ]

@@ -37,31 +37,37 @@ class sigmoid(sympy.Function):  # noqa: N801
 
 
 _log_x, _x, _u = symbol("log_x"), symbol("x"), symbol("u")
+_a, _b = symbol("a"), symbol("b")
 _slope, _bias = symbol("slope"), symbol("bias")
+_below, _above = symbol("below"), symbol("above")
 _lowest, _total = symbol("lowest"), symbol("total")
 
 probability: Final = Definition(
     "probability",
     (_log_x,),
-    Piecewise((1 + _log_x, _log_x > 0), (exp(Min(_log_x, 0)), True)),
+    Piecewise((1 + _log_x, _log_x > 0), (exp(_below), True)),
+    parts=((_below, Min(_log_x, 0)),),
     summary="x, continued by its tangent 1 + log x above x = 1",
 )
 log_probability: Final = Definition(
     "log_probability",
     (_log_x,),
-    Piecewise((log1p(Max(_log_x, 0)), _log_x > 0), (_log_x, True)),
+    Piecewise((log1p(_above), _log_x > 0), (_log_x, True)),
+    parts=((_above, Max(_log_x, 0)),),
     summary="log of `probability`",
 )
 log_odds: Final = Definition(
     "log_odds",
     (_log_x,),
-    _log_x - log(-expm1(Min(_log_x, math.log1p(-HEADROOM)))),
+    _log_x - log(-expm1(_below)),
+    parts=((_below, Min(_log_x, math.log1p(-HEADROOM))),),
     summary=f"log x / (1 - x), with 1 - x never below {HEADROOM:g}",
 )
 capped_exp: Final = Definition(
     "capped_exp",
     (_x,),
-    exp(Min(_x, 1)) * (1 + Max(_x - 1, 0)),
+    exp(_below) * (1 + _above),
+    parts=((_below, Min(_x, 1)), (_above, Max(_x - 1, 0))),
     summary="e^x, continued by its tangent above x = 1",
 )
 signed_sqrt: Final = Definition(
@@ -91,9 +97,15 @@ log_positive_part: Final = Definition(
     ),
     summary=f"log(slope x + bias), never below that of {HEADROOM:g} slope x",
 )
+bernoulli_kl: Final = Definition(
+    "bernoulli_kl",
+    (_a, _b),
+    sympy.Add(*(exp(logsigmoid(s * _a)) * (logsigmoid(s * _a) - logsigmoid(s * _b)) for s in (1, -1))),
+    summary="KL divergence of σ(a) from σ(b)",
+)
 
 # Callees before callers.
 LIBRARY: Final = (
     probability, log_probability, log_odds, capped_exp, signed_sqrt, signed_log, signed_square,
-    tangent_exp, positive_square, log_positive_part,
+    tangent_exp, positive_square, log_positive_part, bernoulli_kl,
 )  # fmt: skip

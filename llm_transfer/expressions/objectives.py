@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 import sympy
-from sympy import Max, exp
+from sympy import Max
 
 from llm_transfer.expressions.double import in_double
-from llm_transfer.expressions.functions import LIBRARY, log_odds, logsigmoid, sigmoid
+from llm_transfer.expressions.functions import LIBRARY, bernoulli_kl, log_odds, logsigmoid, sigmoid
 from llm_transfer.expressions.potentials import PROGRESS, define
 from llm_transfer.expressions.system import Definition, Expression, Vector, symbol, used
 from mpo import objectives as o
@@ -155,14 +155,8 @@ def _(objective: o.RPOSquared, y: Pair, s: Settings) -> sympy.Expr:
 
 @formula.register
 def _(objective: o.RPOBackward, y: Pair, s: Settings) -> sympy.Expr:
-    """KL of two pairs of probabilities: log softmax of two numbers is log σ of ± their gap."""
-    implied, explicit = s.beta * y.delta, s.eta * y.reward_gap
-    return sympy.Add(
-        *(
-            exp(logsigmoid(way * explicit)) * (logsigmoid(way * explicit) - logsigmoid(way * implied))
-            for way in (1, -1)
-        )
-    )
+    """KL of two pairs of probabilities: softmax of two numbers is σ of ± their gap."""
+    return bernoulli_kl(s.eta * y.reward_gap, s.beta * y.delta)
 
 
 @formula.register

@@ -81,6 +81,16 @@ class Expression:
         return tuple(str(parameter) for parameter in self.loss.parameters)
 
     @property
+    def free(self) -> frozenset[str]:
+        """The names of inputs and constants that are used."""
+        return frozenset(
+            str(one)
+            for definition in (self.loss, *self.definitions)
+            for part in definition.expressions()
+            for one in part.free_symbols
+        )
+
+    @property
     def reference(self) -> bool:
         """Whether it needs log-probabilities under a reference policy."""
         return "ref_logp_w" in self.inputs

@@ -1,30 +1,50 @@
-"""sympy's PyTorch and JAX printers, told what our formulas need: stable functions, and vectors."""
+"""sympy's Python printers, told what our formulas need: stable functions, definitions, vectors.
 
-from typing import Any
+A definition is called by its name. A sum over the units of a network is one over the last
+axis, which the numbers of a pair are given there, so that they meet every unit.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 import sympy
 from sympy.printing.numpy import JaxPrinter
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
-# A definition is called by name; a sum over the units of a network is one over the last axis,
-# which the numbers of a pair are given so that they meet every unit.
 
-
-class _Arrays(AbstractPythonCodePrinter):
-    """What the two languages share: array operations of the same names."""
+class ArrayPrinter(AbstractPythonCodePrinter):
+    """What array libraries share: the same operations, under the name of the library."""
 
     library: str
     among_units = False
 
-    def definition_called(self, name: str) -> str:
-        """Return how a definition is called in the text."""
-        return name
+    def extremum(self, function: str, variable: sympy.Expr, bound: sympy.Expr) -> str:
+        """Return the text of a maximum or minimum; `bound` may be a number."""
+        return f"{self.library}.{function}({self._print(variable)}, {self._print(bound)})"
+
+    def _print_Min(self, expr: Any) -> str:
+        return self._extremum("minimum", expr)
+
+    def _print_Max(self, expr: Any) -> str:
+        return self._extremum("maximum", expr)
+
+    def _extremum(self, function: str, expr: Any) -> str:
+        variable, bound = sorted(expr.args, key=lambda argument: bool(argument.is_number))
+        return self.extremum(function, variable, bound)
+
+    def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[sympy.Expr]:
+        """Return the terms of a sum, those without a minus first."""
+        terms = super()._as_ordered_terms(expr, order)
+        return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
 
     def _print_AppliedUndef(self, expr: Any) -> str:
         return f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
 
     def _print_Float(self, expr: Any) -> str:
         return repr(float(expr))
+
+    def _print_Pow(self, expr: Any) -> str:
+        return self._hprint_Pow(expr, sqrt=f"{self.library}.sqrt")
 
     def _print_Relational(self, expr: Any) -> str:
         return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
@@ -33,8 +53,8 @@ class _Arrays(AbstractPythonCodePrinter):
         (value, condition), *rest = expr.args
         if condition == sympy.true:
             return self._print(value)
-        otherwise = self._print(sympy.Piecewise(*rest))
-        return f"{self.library}.where({self._print(condition)}, {self._print(value)}, {otherwise})"
+        where, otherwise = f"{self.library}.where", self._print(sympy.Piecewise(*rest))
+        return f"{where}({self._print(condition)}, {self._print(value)}, {otherwise})"
 
     def _print_Symbol(self, expr: Any) -> str:
         name = super()._print_Symbol(expr)
@@ -51,25 +71,15 @@ class _Arrays(AbstractPythonCodePrinter):
             self.among_units = False
 
 
-class Jax(_Arrays, JaxPrinter):
+class Jax(ArrayPrinter, JaxPrinter):
     """sympy's printer of JAX, with `jnp` for jax.numpy."""
 
     library = "jnp"
-    _kf = JaxPrinter._kf | {"logsigmoid": "jax.nn.log_sigmoid", "sigmoid": "jax.nn.sigmoid"}
+    _kf: Final[Mapping[str, str]] = JaxPrinter._kf | {
+        "logsigmoid": "jax.nn.log_sigmoid",
+        "sigmoid": "jax.nn.sigmoid",
+        "Abs": "jax.numpy.abs",
+    }
 
     def _module_format(self, fqn: str, register: bool = True) -> str:
         return super()._module_format(fqn, register).replace("jax.numpy.", "jnp.")
-
-    def _print_minimum(self, expr: Any) -> str:
-        return self._extremum("jnp.minimum", expr)
-
-    def _print_maximum(self, expr: Any) -> str:
-        return self._extremum("jnp.maximum", expr)
-
-    def _extremum(self, function: str, expr: Any) -> str:
-        return f"{function}({', '.join(map(self._print, _variable_first(expr)))})"
-
-
-def _variable_first(extremum: Any) -> list[sympy.Expr]:
-    """Return the two arguments of a maximum or minimum, a bound that is a number last."""
-    return sorted(extremum.args, key=lambda argument: bool(argument.is_number))

@@ -1,0 +1,27 @@
+"""sympy's PyTorch printer. Importing it imports torch, where that is installed."""
+
+import sympy
+from sympy.codegen.cfunctions import expm1, log1p
+from sympy.printing.pytorch import TorchPrinter
+
+from llm_transfer.expressions.functions import logsigmoid, sigmoid
+from llm_transfer.snippets.printers import ArrayPrinter
+
+
+class Torch(ArrayPrinter, TorchPrinter):
+    """sympy's printer of PyTorch, with the functions that keep formulas stable."""
+
+    library = "torch"
+    mapping = TorchPrinter.mapping | {
+        expm1: "torch.expm1",
+        log1p: "torch.log1p",
+        logsigmoid: "F.logsigmoid",
+        sigmoid: "torch.sigmoid",
+    }
+
+    def extremum(self, function: str, variable: sympy.Expr, bound: sympy.Expr) -> str:
+        """Return a maximum or minimum of tensors: `torch.clamp` has other gradients at a tie."""
+        if not bound.is_number:
+            return super().extremum(function, variable, bound)
+        text = self._print(variable)
+        return f"torch.{function}({text}, torch.full_like({text}, {self._print(bound)}))"
