@@ -136,20 +136,20 @@ def named(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def objective_and_settings(text: str) -> tuple[str, dict[str, float]]:
+def objective_and_settings(text: str) -> tuple[str, dict[str, float | bool]]:
     """Return name or path, and settings, of an objective such as `dpo:beta=0.5,x=1`.
 
     Raises:
-      RequestError: a setting is no number.
+      RequestError: a setting is neither a number nor true or false.
     """
     name, _, rest = text.partition(":")
     if not rest or Path(text).exists():
         return text, {}
-    found = {}
+    found: dict[str, float | bool] = {}
     for part in rest.split(","):
         key, equals, value = part.partition("=")
         try:
-            found[key.strip()] = float(value)
+            found[key.strip()] = value == "true" if value in ("true", "false") else float(value)
         except ValueError:
             equals = ""
         if not equals:

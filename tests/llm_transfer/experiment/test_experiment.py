@@ -332,6 +332,10 @@ def test_a_reward_model_judges(tmp_path):
 
 def test_objectives_are_named_with_their_settings(monkeypatch):
     assert objective_and_settings("dpo:beta=0.5, x=1e-2") == ("dpo", {"beta": 0.5, "x": 0.01})
+    assert objective_and_settings("ipo:length_normalise=true") == (
+        "ipo",
+        {"length_normalise": True},
+    )
     assert objective_and_settings("runs/quick") == ("runs/quick", {})
     with pytest.raises(RequestError, match="settings are numbers"):
         objective_and_settings("dpo:beta")
