@@ -18,7 +18,7 @@ from llm_transfer.expressions.system import Definition, symbol
 from mpo.logspace import HEADROOM
 
 
-class logsigmoid(sympy.Function):  # noqa: N801  (sympy writes functions in lower case)
+class logsigmoid(sympy.Function):
     """log(1 / (1 + e^-x)), evaluated as one."""
 
     is_real = True
@@ -27,7 +27,7 @@ class logsigmoid(sympy.Function):  # noqa: N801  (sympy writes functions in lowe
         return -log(1 + exp(-x))
 
 
-class sigmoid(sympy.Function):  # noqa: N801
+class sigmoid(sympy.Function):
     """1 / (1 + e^-x), evaluated as one."""
 
     is_real = True
@@ -100,7 +100,9 @@ log_positive_part: Final = Definition(
 bernoulli_kl: Final = Definition(
     "bernoulli_kl",
     (_a, _b),
-    sympy.Add(*(exp(logsigmoid(s * _a)) * (logsigmoid(s * _a) - logsigmoid(s * _b)) for s in (1, -1))),
+    sympy.Add(
+        *(exp(logsigmoid(s * _a)) * (logsigmoid(s * _a) - logsigmoid(s * _b)) for s in (1, -1))
+    ),
     summary="KL divergence of σ(a) from σ(b)",
 )
 

@@ -173,8 +173,7 @@ def _(objective: o.MPO, y: Pair, s: Settings) -> sympy.Expr:
 @formula.register
 def _(objective: o.MPOReference, y: Pair, s: Settings) -> sympy.Expr:
     return -logsigmoid(
-        s.beta
-        * (s.phi_inv(y.log_w) - s.phi_inv(y.ref_w) - s.phi_inv(y.log_l) + s.phi_inv(y.ref_l))
+        s.beta * (s.phi_inv(y.log_w) - s.phi_inv(y.ref_w) - s.phi_inv(y.log_l) + s.phi_inv(y.ref_l))
     )
 
 

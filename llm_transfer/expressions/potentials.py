@@ -142,7 +142,7 @@ def _(potential: NetworkPotential, name: str) -> Defined:
     skip = _weight(potential.positive, potential.skip, dimensions=0)
     x, log_x = symbol("x"), symbol("log_x_bounded")
     constants: dict[str, Vector] = {}
-    value = tidy(skip) * _SKIP[potential.role]
+    value = tidy(float(skip)) * _SKIP[potential.role]
     for row, activation in enumerate(ACTIVATIONS):
         acting = output[row] > 0
         if not acting.any():

@@ -2,6 +2,7 @@
 
 import dataclasses
 from os import PathLike
+from typing import Any
 
 import mpo
 from llm_transfer.expressions.objectives import expression
@@ -17,10 +18,12 @@ def resolve(objective: Named, **settings: object) -> Expression:
     Raises:
       RequestError: the objective or a setting is unknown, or it has no formula.
     """
-    return objective if isinstance(objective, Expression) else expression(named(objective, **settings))
+    return (
+        objective if isinstance(objective, Expression) else expression(named(objective, **settings))
+    )
 
 
-def named(objective: Objective | str | PathLike[str], **settings: object) -> Objective:
+def named(objective: Objective | str | PathLike[str], **settings: Any) -> Objective:
     """Return an objective with these settings, whether it is one already or a name of one."""
     if isinstance(objective, Objective):
         return dataclasses.replace(objective, **settings)

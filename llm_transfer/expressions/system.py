@@ -114,9 +114,7 @@ class Expression:
         return value
 
 
-def used(
-    loss: Definition, available: Iterable[Definition]
-) -> tuple[Definition, ...]:
+def used(loss: Definition, available: Iterable[Definition]) -> tuple[Definition, ...]:
     """Return those of the `available` definitions, callees first, that `loss` needs."""
     available = tuple(available)
     wanted = _calls(loss)

@@ -52,7 +52,9 @@ def _jax() -> AbstractPythonCodePrinter:
 TORCH: Final = Dialect(
     name="torch",
     printer=_torch,
-    imports="import math\n\nimport torch\nimport torch.nn.functional as F\nfrom torch import Tensor",
+    imports=(
+        "import math\n\nimport torch\nimport torch.nn.functional as F\nfrom torch import Tensor"
+    ),
     array="Tensor",
     shape="Tensors have one shape, a number for each pair; the loss has it too.",
     dtype="torch.float64 if logp_w.dtype == torch.float64 else torch.float32",

@@ -24,41 +24,41 @@ class Evaluated(NamedTuple):
 def of_objective(objective: Objective, points: Points, dtype: type[np.floating]) -> Evaluated:
     """Evaluate the objective of `mpo`, computed in `dtype`."""
 
-    def loss(logp_w: Any, logp_l: Any, **given: Any) -> Any:
+    def loss(numbers: Objective, logp: tuple[Any, Any], given: dict[str, Any]) -> Any:
         def both(name: str) -> Any:
             sides = [given.get(f"{name}_{side}") for side in "wl"]
             return None if sides[0] is None else jnp.stack(sides)
 
         lengths = both("len")
-        return at(
-            Comparison(
-                logp=jnp.stack([logp_w, logp_l]),
-                length=jnp.ones(2, dtype) if lengths is None else lengths,
-                ref_logp=both("ref_logp"),
-                reward=both("reward"),
-            ),
-            given.get("progress", 0.0),
+        pair = Comparison(
+            logp=jnp.stack(logp),
+            length=jnp.ones(2, dtype) if lengths is None else lengths,
+            ref_logp=both("ref_logp"),
+            reward=both("reward"),
         )
+        return numbers(pair, given.get("progress", 0.0))
 
     with jax.enable_x64(dtype is np.float64):
-        at = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
-        return _of_jax(loss, points, dtype)
+        numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
+        return _of_jax(loss, numbers, points, dtype)
 
 
 def of_jax(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
     """Evaluate a JAX function of one pair, computed in `dtype`."""
+
+    def of_pair(_: None, logp: tuple[Any, Any], given: dict[str, Any]) -> Any:
+        return loss(*logp, **given)
+
     with jax.enable_x64(dtype is np.float64):
-        return _of_jax(loss, points, dtype)
+        return _of_jax(of_pair, None, points, dtype)
 
 
-def _of_jax(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
+def _of_jax(loss: Loss, numbers: Any, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate a loss of numbers that all pairs share, of log π, and of the other inputs."""
     given = {name: jnp.asarray(values, dtype) for name, values in points.items()}
     logp = (given.pop("logp_w"), given.pop("logp_l"))
-
-    def one(logp: Any, rest: Any) -> Any:
-        return loss(*logp, **rest)
-
-    values, gradients = jax.jit(jax.vmap(jax.value_and_grad(one)))(logp, given)
+    of_each = jax.vmap(jax.value_and_grad(loss, argnums=1), in_axes=(None, 0, 0))
+    values, gradients = jax.jit(of_each)(numbers, logp, given)
     return Evaluated(np.asarray(values), np.stack(gradients, axis=-1))
 
 
@@ -71,6 +71,4 @@ def of_torch(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
     values = loss(**given)
     total = values.sum() + 0 * sum(one.sum() for one in logp)  # of those it does not use: zero
     gradients = torch.autograd.grad(total, logp)
-    return Evaluated(
-        values.detach().numpy(), np.stack([one.numpy() for one in gradients], axis=-1)
-    )
+    return Evaluated(values.detach().numpy(), np.stack([one.numpy() for one in gradients], axis=-1))

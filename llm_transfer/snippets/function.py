@@ -11,7 +11,7 @@ from llm_transfer.snippets.dialect import Dialect
 
 WIDTH = 100
 _MEANING = {
-    "logp_w": "logp_w, logp_l: log π of the chosen and of the rejected response, summed over tokens.",
+    "logp_w": "logp_w, logp_l: log π of the chosen and the rejected response, summed over tokens.",
     "len_w": "len_w, len_l: tokens in each response, which log-probabilities are divided by.",
     "ref_logp_w": "ref_logp_w, ref_logp_l: the same under the reference policy.",
     "reward_w": "reward_w, reward_l: explicit reward of each response.",

@@ -91,14 +91,11 @@ def _with_movement(
     exact = {name: values.astype(dtype) for name, values in at.items()}
     inputs = [exact]
     for _ in range(_MOVES):
-        inputs.append(
-            {
-                name: np.nextafter(values, rng.choice([-np.inf, np.inf], values.shape), dtype=dtype)
-                if name != "progress"
-                else values
-                for name, values in exact.items()
-            }
-        )
+        nudged = {
+            name: np.nextafter(values, rng.choice([-np.inf, np.inf], values.shape), dtype=dtype)
+            for name, values in exact.items()
+        }
+        inputs.append({**nudged, **{n: v for n, v in exact.items() if n == "progress"}})
     many = {name: np.concatenate([one[name] for one in inputs]) for name in exact}
     found = _columns(evaluation.of_objective(objective, many, dtype))
     here, *moved = np.split(found, len(inputs))

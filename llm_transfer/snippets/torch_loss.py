@@ -94,9 +94,7 @@ class TorchLoss:
         return self._function(**given)
 
 
-def torch_loss(
-    objective: Named, **settings: object
-) -> TorchLoss:
+def torch_loss(objective: Named, **settings: object) -> TorchLoss:
     """Return the objective as a PyTorch loss of pairs.
 
     Args:

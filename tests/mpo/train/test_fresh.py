@@ -28,7 +28,9 @@ def rescaled(dataset, scale, shift):
 @pytest.mark.parametrize("rows", [1, 64, 100])
 def test_moments_are_those_of_the_steps_that_count(rows):
     rng = np.random.default_rng(rows)
-    values = 3.0 + rng.standard_normal((rows, 2, 5, 2), np.float32) * np.float32([1.0, 0.01])
+    values = 3.0 + rng.standard_normal((rows, 2, 5, 2), np.float32) * np.array(
+        [1.0, 0.01], np.float32
+    )
     length = rng.integers(1, 6, (rows, 2)).astype(np.int32)
     padded = np.where((np.arange(5) < length[..., None])[..., None], values, np.inf)
     dataset = from_arrays(values, values, length=length)
@@ -49,7 +51,7 @@ def test_a_small_deviation_far_from_zero_is_not_lost(ragged):
 
 
 def test_what_never_varies_is_not_blown_up(ragged):
-    still = rescaled(ragged, np.float32([1.0, 0.0]), 5.0)
+    still = rescaled(ragged, np.array([1.0, 0.0], np.float32), 5.0)
     std = moments(still.view()).std
     assert std[1] == np.float32(1e-3)
     assert std[0] > 0.5
