@@ -26,8 +26,8 @@ def of_objective(objective: Objective, points: Points, dtype: type[np.floating])
 
     def loss(numbers: Objective, logp: tuple[Any, Any], given: dict[str, Any]) -> Any:
         def both(name: str) -> Any:
-            sides = [given.get(f"{name}_{side}") for side in "wl"]
-            return None if sides[0] is None else jnp.stack(sides)
+            names = [f"{name}_{side}" for side in "wl"]
+            return jnp.stack([given[one] for one in names]) if names[0] in given else None
 
         lengths = both("len")
         pair = Comparison(

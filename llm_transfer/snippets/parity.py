@@ -26,7 +26,7 @@ EVALUATE: Final[dict[str, Callable[..., Evaluated]]] = {
     "torch": evaluation.of_torch,
     "jax": evaluation.of_jax,
 }
-_MOVES, _MULTIPLE = 4, 16.0  # how often inputs are moved; what multiple of it is allowed
+_MOVES, _MULTIPLE = 8, 16.0  # how often inputs are moved; what multiple of it is allowed
 _LEAST_SHARE = 0.5  # of the points must be comparable, for a comparison to prove anything
 
 
