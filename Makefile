@@ -21,7 +21,7 @@ check: .venv/.development  ## format, lint, types, direction of dependency
 
 benchmark: .venv/.library  ## figures as ratios within one run
 	.venv/bin/python -m benchmarks.objectives
-	.venv/bin/python -m benchmarks.rollouts
+	.venv/bin/discovery bench
 	.venv/bin/python -m benchmarks.inner_loop --updates 20 --rounds 4 --agents 1 8 32
 
 clean:
