@@ -17,7 +17,7 @@ from sympy import Indexed, IndexedBase, Sum, exp, tanh
 from sympy.codegen.cfunctions import expm1
 
 from llm_transfer.expressions import functions as f
-from llm_transfer.expressions.system import Definition, Vector, symbol
+from llm_transfer.expressions.system import UNIT, Definition, Vector, symbol
 from mpo.errors import RequestError
 from mpo.potentials import (
     ACTIVATIONS,
@@ -35,7 +35,6 @@ from mpo.potentials.nonnegative import positivity
 
 LOG_X: Final = symbol("log_x")
 PROGRESS: Final = symbol("progress")
-_UNIT: Final = sympy.Symbol("j", integer=True)
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _(potential: NetworkPotential, name: str) -> Defined:
         else:
             log_u = f.log_positive_part(steepness + _LEAST_SLOPE, log_x, b)
             unit = _OF_LOG[activation](log_u)
-        value += Sum(w * unit, (_UNIT, 0, int(acting.sum()) - 1))
+        value += Sum(w * unit, (UNIT, 0, int(acting.sum()) - 1))
     parts = ((x, f.probability(LOG_X)), (log_x, f.log_probability(LOG_X)))
     needed = tuple((part, whole) for part, whole in parts if value.has(part))
     return Defined(Definition(name, (LOG_X,), value, needed), constants)
@@ -169,7 +168,7 @@ def _vector(name: str, values: np.ndarray, constants: dict[str, Vector]) -> symp
     if not np.any(values):
         return sympy.Integer(0)
     constants[name] = tuple(map(_significant, values))
-    return Indexed(IndexedBase(name, real=True), _UNIT)
+    return Indexed(IndexedBase(name, real=True), UNIT)
 
 
 def _plain(name: str, value: sympy.Expr) -> Defined:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sympy
 
 Vector = tuple[float, ...]
+UNIT: Final = sympy.Symbol("j", integer=True)  # counts the units of a network, from 0
 
 
 def symbol(name: str) -> sympy.Symbol:

@@ -1,7 +1,7 @@
 """Values and gradients of objectives and snippets on many pairs at once."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ from mpo.comparison import Comparison
 from mpo.objectives import Objective
 
 Loss = Callable[..., Any]
+
+# Each program runs once: what counts is the time to compile it, halved on a network by this.
+_COMPILER: Final = {"xla_backend_optimization_level": 0}
 
 
 class Evaluated(NamedTuple):
@@ -58,7 +61,7 @@ def _of_jax(loss: Loss, numbers: Any, points: Points, dtype: type[np.floating]) 
     given = {name: jnp.asarray(values, dtype) for name, values in points.items()}
     logp = (given.pop("logp_w"), given.pop("logp_l"))
     of_each = jax.vmap(jax.value_and_grad(loss, argnums=1), in_axes=(None, 0, 0))
-    values, gradients = jax.jit(of_each)(numbers, logp, given)
+    values, gradients = jax.jit(of_each, compiler_options=_COMPILER)(numbers, logp, given)
     return Evaluated(np.asarray(values), np.stack(gradients, axis=-1))
 
 

@@ -12,6 +12,11 @@ from sympy.printing.numpy import JaxPrinter
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
 
+def signed_last(terms: list[sympy.Expr]) -> list[sympy.Expr]:
+    """Return the terms of a sum, those without a minus first."""
+    return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
+
+
 class ArrayPrinter(AbstractPythonCodePrinter):
     """What array libraries share: the same operations, under the name of the library."""
 
@@ -33,9 +38,7 @@ class ArrayPrinter(AbstractPythonCodePrinter):
         return self.extremum(function, variable, bound)
 
     def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[sympy.Expr]:
-        """Return the terms of a sum, those without a minus first."""
-        terms = super()._as_ordered_terms(expr, order)
-        return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
+        return signed_last(super()._as_ordered_terms(expr, order))
 
     def _print_AppliedUndef(self, expr: Any) -> str:
         return f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"

@@ -17,7 +17,12 @@ for package in (mpo, envs, discovery, llm_transfer):
     assert pathlib.Path(package.__file__).is_relative_to(sys.prefix), package.__file__
     assert (pathlib.Path(package.__file__).parent / "py.typed").exists()
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as missing:
+            # Only the package for language models may need what the extra "llm" brings.
+            assert package is llm_transfer, (module.name, missing)
+            assert missing.name in {"torch", "transformers", "trl", "datasets", "peft"}, missing
 assert "torch" not in sys.modules
 import jax.numpy as jnp
 pair = mpo.Comparison(logp=jnp.array([-1.0, -3.0]), length=jnp.array([2, 3]))
