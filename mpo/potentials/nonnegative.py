@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from mpo.errors import unknown
+from mpo.errors import RequestError, unknown
 
 _SCALE = 0.1  # shifted_log: weights below it move linearly, above it by ratios
+_MOST = 10.0  # bounded_log: a hundred times the scale
 _TINY = 1e-12  # where zero is out of reach, what stands for it: below float precision
 
 
@@ -28,12 +29,27 @@ class Positivity:
     parameter: Callable[[np.ndarray], np.ndarray]
 
 
+def _bounded(weight: np.ndarray) -> np.ndarray:
+    if np.any(weight > _MOST):
+        raise RequestError(
+            f"bounded_log holds weights up to {_MOST:g}, not {np.max(weight):g}: "
+            "divide them all, or use shifted_log"
+        )
+    return weight
+
+
 POSITIVITIES: Final[dict[str, Positivity]] = {
     # Zero is a point (parameter 0), so a search can start at an exact special case, and one
     # of two antithetic steps leaves it; larger weights are searched in log space.
     "shifted_log": Positivity(
         weight=lambda raw: _SCALE * jnp.expm1(jnp.maximum(raw, 0)),
         parameter=lambda weight: np.log1p(weight / _SCALE),
+    ),
+    # The same up to a bound. An optimizer that normalises gradients does not see the scale of a
+    # loss, so a search without bounds drifts off along it.
+    "bounded_log": Positivity(
+        weight=lambda raw: jnp.minimum(_SCALE * jnp.expm1(jnp.clip(raw, 0, 9)), _MOST),
+        parameter=lambda weight: np.log1p(_bounded(weight) / _SCALE),
     ),
     # Log space proper: scale-free, zero out of reach.
     "exp": Positivity(

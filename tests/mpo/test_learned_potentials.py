@@ -187,10 +187,17 @@ def test_temporal_basis_moves_linearly_between_its_ends():
 @pytest.mark.parametrize("name", POSITIVITIES)
 def test_positivities_invert_and_never_go_negative(name):
     positivity = POSITIVITIES[name]
-    weights = np.array([0.0, 1e-3, 0.1, 1.0, 30.0])
+    weights = np.array([0.0, 1e-3, 0.1, 1.0, 9.0])
     back = positivity.weight(jnp.asarray(positivity.parameter(weights), jnp.float32))
     np.testing.assert_allclose(back, weights, rtol=2e-4, atol=1e-6)
     assert np.all(np.asarray(positivity.weight(jnp.linspace(-50, 50, 101))) >= 0)
+
+
+def test_a_bounded_weight_stays_below_its_bound_and_refuses_more():
+    bounded = POSITIVITIES["bounded_log"]
+    np.testing.assert_array_equal(bounded.weight(jnp.array([-5.0, 0.0, 6.0, 1e4])), [0, 0, 10, 10])
+    with pytest.raises(mpo.RequestError, match="up to 10, not 30"):
+        bounded.parameter(np.array([1.0, 30.0]))
 
 
 def test_one_of_two_antithetic_steps_leaves_orpo():
