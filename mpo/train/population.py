@@ -134,8 +134,19 @@ def _of_all_processes(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
 
 
+def _is_there(leaf: Any, sharding: NamedSharding) -> bool:
+    """Whether a leaf is spread so already, as what a population returns is for the next one.
+
+    To index such an array would be a collective, and those of a CPU give up, and end the
+    process, if one device is most of a minute behind another.
+    """
+    return isinstance(leaf, jax.Array) and leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+
+
 def _whole(leaf: Any, sharding: NamedSharding) -> Array:
     """Return a leaf with a copy on each device."""
+    if _is_there(leaf, sharding):
+        return leaf
     if _of_all_processes(leaf):
         return jax.device_put(leaf, sharding)
     copies = [jax.device_put(leaf, device) for device in sharding.addressable_devices]
@@ -144,6 +155,8 @@ def _whole(leaf: Any, sharding: NamedSharding) -> Array:
 
 def _split(leaf: Any, sharding: NamedSharding) -> Array:
     """Return a leaf of which each device holds its part of the rows."""
+    if _is_there(leaf, sharding):
+        return leaf
     if _of_all_processes(leaf):
         return jax.device_put(leaf, sharding)
     shape = jnp.shape(leaf)
@@ -164,7 +177,15 @@ def _parts(tree: Any, sharding: NamedSharding, put: Put) -> dict[jax.Device, Any
 
 
 def _joined(parts: Sequence[Array], sharding: NamedSharding, size: int) -> Array:
-    """Return one array of the parts of all devices, less what was filled up."""
+    """Return one array of the parts of all devices, less what was filled up.
+
+    What was filled up is cut off on one device, to which the parts are copied: see `_is_there`.
+    """
     shape = (sharding.mesh.size * parts[0].shape[0], *parts[0].shape[1:])
     whole = jax.make_array_from_single_device_arrays(shape, sharding, list(parts))
-    return whole if shape[0] == size else whole[:size]
+    if shape[0] == size:
+        return whole
+    if not whole.is_fully_addressable:
+        return whole[:size]
+    first = parts[0].device
+    return jnp.concatenate([jax.device_put(part, first) for part in parts])[:size]

@@ -1,0 +1,43 @@
+"""Known answers of the inner loop: what imitation, ORPO and DPO do on Hopper."""
+
+import jax
+import numpy as np
+import pytest
+
+import mpo
+from discovery import config, situation, streams
+from discovery.evaluation import Contestant, evaluate
+from discovery.processes import all_devices
+from discovery.streams import Purpose
+
+SEEDS = 3
+EPISODES = 32
+SETTINGS = {"data.kind": "base", "training.hyper.updates": 2_000}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Return what the expert earns in the data, and the returns of agents trained on it."""
+    described = config.changed(config.preset("hopper-small"), SETTINGS)
+    ground = situation.prepare(described, Purpose.TUNING, all_devices())
+    objectives = {
+        "sft": mpo.objective("sft"),
+        "orpo": mpo.objective("orpo", lam=0.1),
+        "dpo": mpo.objective("dpo"),
+    }
+    returns = evaluate(
+        {name: Contestant(one) for name, one in objectives.items()},
+        ground,
+        streams.key(Purpose.TUNING, described.seed),
+        range(SEEDS),
+        EPISODES,
+    )
+    expert = situation.earned(described, Purpose.TUNING)["expert"]
+    return expert, {name: float(np.mean(own)) for name, own in returns.items()}
+
+
+def test_imitation_recovers_the_expert(known):
+    expert, earned = known
+    assert earned["sft"] >= 0.95 * expert, (earned, expert)
