@@ -1,7 +1,14 @@
 """The one exception that means: the request was wrong, here is what to write instead."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+from pathlib import Path
+
+_OF_THE_PLACE = (
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 class RequestError(ValueError):
@@ -18,3 +25,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return RequestError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
+
+
+def cannot_write(path: Path, error: OSError) -> RequestError | None:
+    """Build the error for a `path` that was ill chosen; `None` if it is the disk that fails."""
+    if error.errno not in _OF_THE_PLACE:
+        return None
+    return RequestError(
+        f"cannot write {path}: {error.strerror}; choose a place that can be written to"
+    )

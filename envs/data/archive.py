@@ -10,7 +10,6 @@ so that a disk too small is noticed before the work begins; it gets its name whe
 is whole and on the disk.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from typing import IO, Any
 import jax
 import numpy as np
 
-from mpo.errors import RequestError
+from mpo.errors import RequestError, cannot_write
 
 SCHEMA = 1
 """Version of the files. A reader refuses any other."""
@@ -38,10 +37,6 @@ _LOCAL_HEADER = 30  # bytes before name and extra field
 _CRC_AT = 14  # of them, where the CRC-32 is
 _ZIP64 = 20  # bytes that zip64 adds to the extra field
 _PADDING = 0xD935  # the extra field that zipalign uses
-_REFUSED = (
-    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS,
-    errno.ENAMETOOLONG,
-)  # fmt: skip
 
 
 class DatasetError(RequestError):
@@ -194,11 +189,9 @@ def _created(partial: Path, path: Path) -> IO[bytes]:
         partial.parent.mkdir(parents=True, exist_ok=True)
         return partial.open("x+b")
     except OSError as error:
-        if error.errno not in _REFUSED:
-            raise
-        raise RequestError(
-            f"cannot write {path}: {error.strerror}; choose a place that can be written to"
-        ) from error
+        if refused := cannot_write(path, error):
+            raise refused from error
+        raise
 
 
 def _reserve(file: IO[bytes], layout: Mapping[str, Any]) -> dict[str, int]:

@@ -6,7 +6,6 @@ their name. A reader looks in both, so at any moment what loads is the whole art
 before the save, or the whole new one. Any number may read, and one at a time may save.
 """
 
-import errno
 import os
 import stat
 from pathlib import Path
@@ -15,17 +14,13 @@ from mpo import treefile
 from mpo.artifact.encoding import Artifact, ArtifactError, checksum, decode, decode_head, encode
 from mpo.artifact.places import beside, destination, locate, shipped_names
 from mpo.artifact.provenance import Provenance
-from mpo.errors import RequestError
+from mpo.errors import cannot_write
 from mpo.objectives import Objective
 from mpo.versions import versions
 
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "numpy")
 
 _ABOUT, _ARRAYS, _WAITING = ".json", ".npz", ".npz.next"
-_REFUSED = (
-    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS,
-    errno.ENAMETOOLONG,
-)  # fmt: skip
 
 
 def save(
@@ -56,11 +51,9 @@ def save(
         finally:
             _settle(stem)
     except OSError as error:
-        if error.errno not in _REFUSED:
-            raise OSError(error.errno, f"could not write {about}: {error.strerror}") from error
-        raise RequestError(
-            f"cannot write {about}: {error.strerror}; choose a place that can be written to"
-        ) from error
+        if refused := cannot_write(about, error):
+            raise refused from error
+        raise OSError(error.errno, f"could not write {about}: {error.strerror}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
