@@ -1,10 +1,12 @@
-"""Figures of a run."""
+"""Figures of runs and of evaluations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from discovery import statistics
 
 
 def search_curve(
@@ -44,5 +46,40 @@ def search_curve(
     axes.title.set_fontsize(9)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=8, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def seeds_chart(
+    returns: Mapping[str, np.ndarray], path: Path, levels: Mapping[str, float], caption: str
+) -> None:
+    """Draw the return of every seed under every objective, with means and standard errors.
+
+    Args:
+      returns: of each objective, seed by seed; what is not finite is left out.
+      path: the picture to write.
+      levels: returns to draw as vertical lines, by name.
+      caption: what made it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(returns)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for place, own in enumerate(returns.values()):
+        finite = own[np.isfinite(own)]
+        axes.plot(finite, np.full(finite.size, place), "o", color="C0", alpha=0.35, markersize=4)
+        found = statistics.mean(own)
+        axes.errorbar(found.mean, place, xerr=found.standard_error, fmt="D", color="C3", capsize=3)
+    for (name, value), style in zip(levels.items(), (":", "-.", "--"), strict=False):
+        axes.axvline(value, color="C2", linestyle=style, linewidth=1, label=name)
+    axes.set(xlabel="mean true return of an agent", title=caption, yticks=range(len(returns)))
+    axes.set_yticklabels(list(returns))
+    axes.set_ylim(len(returns) - 0.5, -0.5)
+    axes.title.set_fontsize(9)
+    axes.grid(axis="x", alpha=0.25)
+    if levels:
+        figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

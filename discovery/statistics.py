@@ -26,6 +26,8 @@ class Mean:
     failed: int
 
     def __str__(self) -> str:
+        if self.seeds == 0:
+            return f"all {self.failed} failed"
         text = f"{number(self.mean)} ± {number(self.standard_error)}"
         return (
             f"{text} ({self.failed} of {self.seeds + self.failed} failed)" if self.failed else text

@@ -12,15 +12,17 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from llm_transfer.snippets.exporting import export
     from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 
 # Imported when they are asked for: torch and sympy take seconds.
 _WHERE: Final = {
     "TorchLoss": "snippets.torch_loss",
+    "export": "snippets.exporting",
     "torch_loss": "snippets.torch_loss",
 }
 
-__all__ = ["TorchLoss", "torch_loss"]
+__all__ = ["TorchLoss", "export", "torch_loss"]
 
 
 def __getattr__(name: str) -> Any:

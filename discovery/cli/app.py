@@ -6,7 +6,7 @@ import traceback
 
 import typer
 
-from discovery.cli import agents, bench, data, evaluate, listing, objectives, run
+from discovery.cli import agents, bench, data, evaluate, listing, objectives, paper, report, run
 from discovery.stopping import Interrupted
 from mpo.errors import RequestError
 
@@ -22,6 +22,8 @@ app.command("run")(run.run)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(evaluate.tune)
 app.command("landscape")(objectives.landscape)
+app.command("report")(report.report)
+app.command("paper")(paper.paper)
 app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")
 app.add_typer(data.app, name="data")

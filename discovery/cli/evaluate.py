@@ -23,12 +23,6 @@ OBJECTIVES = typer.Option(
 )
 SET = typer.Option([], "--set", help="A setting of the situation, such as data.rows=512; repeat.")
 SEED = typer.Option(0, help="Seed of it all.")
-SMALL = {
-    "hopper": "hopper-small",
-    "three_legged_ant": "tla-small",
-    "token_bandit": "quick",
-}
-"""The preset that says how a task's agents are trained, if nothing else is said."""
 
 
 def evaluate(
@@ -64,7 +58,7 @@ def evaluate(
 
     startup.host_devices()
     startup.compilation_cache()
-    from discovery.evaluation.report import Evaluation, run
+    from discovery.evaluation.folder import Evaluation, run
 
     asked = Evaluation(described, contestants, seeds, episodes, _command())
     table = run(asked, out, _say)
@@ -105,7 +99,7 @@ def tune(
 
     startup.host_devices()
     startup.compilation_cache()
-    from discovery.evaluation.report import tuned_into
+    from discovery.evaluation.tuned_file import tuned_into
 
     found = tuned_into(out, described, objective, seeds, episodes, _say)
     if as_json:
@@ -134,19 +128,18 @@ def _situation(
 ) -> "Config":
     """Return the description whose task, data and training are meant."""
     from discovery import config, situation
-    from mpo.errors import unknown
+    from discovery.scales import scale
 
     if (task is None) == (preset is None):
         raise RequestError("give either --task NAME or --preset NAME: see `discovery list`")
-    if task is not None and task not in SMALL:
-        raise unknown("task with a preset of its own (else use --preset and --set)", task, SMALL)
+    base = preset if preset is not None else scale("small").preset(str(task))
     changes: dict[str, Any] = {"seed": seed}
     if dataset is not None:
         changes["data.kind"] = dataset
     if level is not None:
         changes["data.reference"] = level
     changes |= dict(config.setting(text) for text in settings)
-    described = config.changed(config.preset(preset or SMALL[str(task)]), changes)
+    described = config.changed(config.preset(base), changes)
     situation.check(described)
     return described
 
@@ -154,7 +147,7 @@ def _situation(
 def _contestants(names: list[str], tuned: Path | None) -> "dict[str, Contestant]":
     import mpo
     from discovery.evaluation import Contestant
-    from discovery.evaluation.report import read_tuned
+    from discovery.evaluation.tuned_file import read_tuned
 
     if not names:
         raise RequestError("no objective was given: repeat --objective, such as --objective orpo")

@@ -68,7 +68,7 @@ def _described(preset: str | None, file: Path | None, settings: list[str]) -> "C
 
 
 def _show(result: "Result", folder: Path, as_json: bool) -> None:
-    from discovery.runs.report import verdict
+    from discovery.report import verdict
 
     if as_json:
         show_json({"folder": str(folder), "verdict": verdict(result), **result.as_json()})

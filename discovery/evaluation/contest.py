@@ -69,9 +69,7 @@ def evaluate(
             some = missing[at : at + chunk]
             filled = some + some[-1:] * (chunk - len(some))  # one shape, one compilation
             store.add(name, some, _returns(cohort, contestant, key, filled)[: len(some)])
-    return {
-        name: np.array([store[name, seed] for seed in seeds], np.float64) for name in contestants
-    }
+    return store.returns(contestants, seeds)
 
 
 def _returns(

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +27,20 @@ class Store:
         self._known: dict[tuple[str, int], float] = {}
         if path is None or not path.exists():
             return
-        text = path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            path.write_text(whole)
-        header, *rows = list(csv.reader(whole.splitlines())) or [[]]
-        if tuple(header) != COLUMNS:
-            raise RequestError(f"{path} holds no returns: move it away, or choose another folder")
-        for name, seed, value in rows:
-            self._known[name, int(seed)] = float(value) if value else math.nan
+        try:
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            header, *rows = list(csv.reader(whole.decode().splitlines())) or [list(COLUMNS)]
+            if tuple(header) != COLUMNS:
+                raise ValueError("its columns are others")
+            for name, seed, value in rows:
+                self._known[name, int(seed)] = float(value) if value else math.nan
+        except (OSError, ValueError, csv.Error) as error:
+            raise RequestError(
+                f"{path} holds no returns ({error}): move it away, or choose another folder"
+            ) from error
+        if whole != content:
+            path.write_bytes(whole)
 
     def __contains__(self, cell: tuple[str, int]) -> bool:
         return cell in self._known
@@ -43,13 +48,21 @@ class Store:
     def __getitem__(self, cell: tuple[str, int]) -> float:
         return self._known[cell]
 
+    def returns(self, names: Iterable[str], seeds: Sequence[int]) -> Returns:
+        """Return those of some objectives, over seeds that are known of all of them."""
+        return {name: np.array([self[name, seed] for seed in seeds], np.float64) for name in names}
+
+    def seeds(self, name: str) -> list[int]:
+        """Return the seeds of an objective that are known."""
+        return sorted(seed for known, seed in self._known if known == name)
+
     def add(self, name: str, seeds: Sequence[int], returns: Float[np.ndarray, "seeds"]) -> None:
         """Keep the returns of some seeds."""
         new = dict(zip(seeds, map(float, returns), strict=True))
         self._known |= {(name, seed): value for seed, value in new.items()}
         if self._path is None:
             return
-        fresh = not self._path.exists()
+        fresh = not self._path.exists() or self._path.stat().st_size == 0
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if fresh:

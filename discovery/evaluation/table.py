@@ -1,12 +1,14 @@
 """A table over seeds: means, and paired differences to the first objective."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from discovery import statistics
+from discovery import markdown, statistics
 from discovery.evaluation.returns import Returns
 from discovery.statistics import Difference, Mean, number
+from discovery.strict_json import numbers, strict
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Table:
             gap = row.gap
             texts = (
                 ("", "", "")
-                if gap is None
+                if gap is None or not math.isfinite(gap.mean)
                 else (
                     f"{gap.mean:+.3g}",
                     f"{number(gap.low)} to {number(gap.high)}",
@@ -82,12 +84,24 @@ class Table:
 
     def markdown(self) -> str:
         """Return it as Markdown."""
-        lines = [self.columns(), tuple("---" for _ in self.columns()), *self.cells()]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        rows = (map(markdown.escaped, line) for line in self.cells())
+        return markdown.table([*map(markdown.escaped, self.columns())], [[*row] for row in rows])
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return {
-            "rows": [asdict(row) for row in self.rows],
-            "levels": dict(self.levels),
-        }
+        """Return it as plain JSON values; a number that is not finite is null."""
+        rows = [asdict(row) for row in self.rows]
+        return {"rows": strict(rows), "levels": dict(self.levels)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Table":
+        """Return what `as_json` wrote."""
+        rows = tuple(
+            Row(
+                name=held["name"],
+                mean=Mean(**numbers(held["mean"])),
+                gap=None if held["gap"] is None else Difference(**numbers(held["gap"])),
+                note=held["note"],
+            )
+            for held in values["rows"]
+        )
+        return cls(rows, dict(values["levels"]))

@@ -20,6 +20,8 @@ from discovery.search import PROBES, Search
 from discovery.statistics import Mean
 from discovery.stopping import asked_to_stop
 from discovery.streams import Purpose
+from discovery.strict_json import numbers
+from mpo.errors import RequestError
 
 
 def discover(
@@ -80,13 +82,24 @@ def rates(config: Config) -> Rates:
 
 def stored(folder: Folder) -> Result | None:
     """Return what a finished run found; `None` for one that is not finished."""
-    if not folder.report.exists():
-        return None
-    held = json.loads(folder.results.read_text())
-    return Result(
-        objective=mpo.load(folder.objective).objective,
-        selected=held["selected"],
-        candidates={name: Mean(**mean) for name, mean in held["candidates"].items()},
-        returns={name: np.array(own, float) for name, own in held["returns"].items()},
-        authors=held["authors"],
-    )
+    return found(folder) if folder.report.exists() else None
+
+
+def found(folder: Folder) -> Result:
+    """Return what the results of a run say.
+
+    Raises:
+      RequestError: they are not there, or damaged.
+    """
+    objective = mpo.load(folder.objective).objective
+    try:
+        held = json.loads(folder.results.read_text())
+        return Result(
+            objective=objective,
+            selected=held["selected"],
+            candidates={name: Mean(**numbers(mean)) for name, mean in held["candidates"].items()},
+            returns={name: np.array(own, float) for name, own in held["returns"].items()},
+            authors={name: float(value) for name, value in held["authors"].items()},
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error

@@ -25,6 +25,7 @@ from discovery.runs.watch import Watcher
 from discovery.search import Search
 from discovery.statistics import Mean
 from discovery.streams import Purpose
+from discovery.strict_json import strict
 from mpo import treefile
 from mpo.objectives import Objective
 from mpo.versions import versions
@@ -61,7 +62,7 @@ class Result:
         """Return it as plain JSON values, but for the objective itself."""
         return {
             "selected": self.selected,
-            "candidates": {name: vars(mean) for name, mean in self.candidates.items()},
+            "candidates": {name: strict(vars(mean)) for name, mean in self.candidates.items()},
             "returns": {name: _nullable(values) for name, values in self.returns.items()},
             "authors": dict(self.authors),
         }
@@ -93,9 +94,9 @@ def write(config: Config, progress: Progress, result: Result, folder: Folder) ->
     """Write the artifact, the numbers and the figures; the report last, as it says: finished."""
     if not primary():
         return
+    from discovery import report
     from discovery.figures import search_curve
     from discovery.landscape import Grid, draw
-    from discovery.runs.report import page
 
     mpo.save(result.objective, folder.objective, provenance(config, progress.lines, result))
     results = json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"
@@ -105,7 +106,7 @@ def write(config: Config, progress: Progress, result: Result, folder: Folder) ->
     search_curve(progress.lines, figures / "search.png", result.authors, caption)
     drawn = {"ORPO": mpo.objective("orpo"), FOUND: result.objective}
     draw(drawn, Grid(), figures / "landscape.png")
-    treefile.replace(folder.report, page(config, progress.lines, result).encode())
+    report.write(folder.path)
 
 
 def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provenance:
@@ -126,6 +127,7 @@ def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provena
         versions=versions(*PACKAGES),
         commit=_commit(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        extra={"devices": f"{jax.device_count()} devices ({jax.devices()[0].device_kind})"},
     )
 
 

@@ -1,11 +1,11 @@
 """The lines of a run: one for each generation, on disk before the next begins."""
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from discovery.strict_json import strict
 from mpo import treefile
 
 Line = dict[str, Any]
@@ -14,7 +14,7 @@ Line = dict[str, Any]
 def append(path: Path, line: Mapping[str, Any]) -> None:
     """Add a line; a number that is not finite is written as null."""
     with path.open("a") as file:
-        file.write(json.dumps(_strict(line), allow_nan=False) + "\n")
+        file.write(json.dumps(strict(line), allow_nan=False) + "\n")
         file.flush()
 
 
@@ -37,9 +37,3 @@ def cut(path: Path, generation: int) -> list[Line]:
     text = "".join(json.dumps(line) + "\n" for line in kept)
     treefile.replace(path, text.encode())
     return kept
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _strict(inner) for name, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,9 +1,10 @@
 """Objectives as formulas: one sympy expression each, from which every export is printed."""
 
+from llm_transfer.expressions.document import from_json, to_json
 from llm_transfer.expressions.double import in_double
 from llm_transfer.expressions.objectives import INPUTS, Pair, Settings, expression, formula
 from llm_transfer.expressions.potentials import Defined, define
-from llm_transfer.expressions.resolving import Named, named, resolve
+from llm_transfer.expressions.resolving import Named, look_up, resolve
 from llm_transfer.expressions.system import Definition, Expression
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "define",
     "expression",
     "formula",
+    "from_json",
     "in_double",
-    "named",
+    "look_up",
     "resolve",
+    "to_json",
 ]

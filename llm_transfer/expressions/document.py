@@ -18,11 +18,17 @@ expm1(x) = exp(x) - 1 and log1p(x) = log(1 + x).
 """
 
 import json
+import math
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from llm_transfer.expressions.parsing import read, written
-from llm_transfer.expressions.system import Definition, Expression, symbol
+import sympy
+
+from llm_transfer.expressions.objectives import INPUTS
+from llm_transfer.expressions.parsing import identifier, read, written
+from llm_transfer.expressions.system import UNIT, Definition, Expression, Vector, symbol
 from mpo.errors import RequestError
 
 SCHEMA = 1
@@ -64,8 +70,31 @@ def from_json(text: str) -> Expression:
         return _expression(about)
     except RequestError:
         raise
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except KeyError as error:
+        raise RequestError(f"this is no formula in JSON: {error.args[0]!r} is missing") from error
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RequestError(f"this is no formula in JSON: {error}") from error
+
+
+def formula_in(place: str | PathLike[str]) -> Expression | None:
+    """Return the formula in the file at `place`, if it is a JSON file with a formula.
+
+    Raises:
+      RequestError: it is one with a fault.
+    """
+    path = Path(place)
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    try:
+        text = path.read_text("utf-8")
+        if json.loads(text)["kind"] != _KIND:
+            return None
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return None
+    try:
+        return from_json(text)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}") from error
 
 
 def _described(definition: Definition) -> dict[str, Any]:
@@ -79,42 +108,72 @@ def _described(definition: Definition) -> dict[str, Any]:
 
 
 def _expression(about: Any) -> Expression:
-    constants = {
-        str(name): tuple(map(float, value)) if isinstance(value, list) else float(value)
-        for name, value in about["constants"].items()
-    }
-    inputs = list(map(str, about["inputs"]))
+    constants = {identifier(name): _constant(value) for name, value in about["constants"].items()}
+    inputs = tuple(name for name in INPUTS if name in about["inputs"])
+    if list(inputs) != about["inputs"]:
+        raise ValueError(f"the inputs are not some of {', '.join(INPUTS)}, in this order")
     free = {*constants, *inputs}
     definitions: list[Definition] = []
     for one in about["definitions"]:
         definitions.append(_definition(one, free, [known.name for known in definitions]))
     loss = {"name": "loss", "parameters": inputs, **about["loss"]}
-    return Expression(
-        name=str(about["name"]),
-        summary=str(about["summary"]),
+    found = Expression(
+        name=_line(about["name"]),
+        summary=_line(about["summary"]),
         loss=_definition(loss, free, [known.name for known in definitions]),
         definitions=tuple(definitions),
         constants=constants,
         length_normalise={"token": True, "sum": False}[about["normalise"]],
     )
+    _check_sums(found)
+    return found
 
 
 def _definition(one: Any, free: set[str], known: list[str]) -> Definition:
-    names = {*free, *one["parameters"]}
+    parameters = tuple(map(identifier, one["parameters"]))
+    names = {*free, *parameters}
     parts = []
     for name, text in one["parts"]:
-        parts.append((symbol(name), read(text, names, known)))
+        parts.append((symbol(identifier(name)), read(text, names, known)))
         names.add(name)
     return Definition(
-        name=_identifier(one["name"]),
-        parameters=tuple(symbol(_identifier(name)) for name in one["parameters"]),
+        name=identifier(one["name"]),
+        parameters=tuple(map(symbol, parameters)),
         value=read(one["value"], names, known),
         parts=tuple(parts),
-        summary=str(one.get("summary", "")),
+        summary=_line(one.get("summary", "")),
     )
 
 
-def _identifier(name: str) -> str:
-    if not name.isidentifier():
-        raise ValueError(f"{name!r} is no name")
-    return name
+def _constant(value: Any) -> float | Vector:
+    if isinstance(value, list):
+        return tuple(map(_number, value))
+    return _number(value)
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+def _line(text: Any) -> str:
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError(f"{text!r} is not a line of text")
+    return text
+
+
+def _check_sums(expression: Expression) -> None:
+    """Raise `ValueError` where units are counted outside of a sum, or not all of them in one."""
+    sizes = {
+        name: len(value) for name, value in expression.constants.items() if isinstance(value, tuple)
+    }
+    for definition in (*expression.definitions, expression.loss):
+        for part in definition.expressions():
+            if UNIT in part.free_symbols:
+                raise ValueError(f"{definition.name} has an index outside of a sum")
+            for total in part.atoms(sympy.Sum):
+                ((_, first, last),) = total.limits
+                for vector in total.atoms(sympy.Indexed):
+                    if first != 0 or sizes.get(str(vector.base)) != last + 1:
+                        raise ValueError(f"a sum is not over all of {vector.base}")

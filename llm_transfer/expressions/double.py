@@ -2,11 +2,12 @@
 
 A float32 is read as the shortest decimal that rounds to it: λ = 0.1 where a float32 array
 holds 0.1. A weight that is written as a free parameter (`mpo.potentials.nonnegative`) is
-read as the shortest decimal of the *weight*, which is the number a formula shows. Back in
-float32 the objective is the one it was, to rounding.
+read as the shortest decimal *weight* whose parameter rounds to that float32: the weight is
+the number a formula shows. Back in float32 the objective is the one it was.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import singledispatch
 from typing import Any, TypeVar
 
@@ -20,7 +21,8 @@ from mpo.potentials.nonnegative import positivity
 
 T = TypeVar("T")
 
-_NEGLIGIBLE = 1e-9  # weights below it keep their parameter: zero may be out of its reach
+_NOTHING = 2e-12  # weights below it are zero, which some parametrisations can only come near
+_DIGITS = range(1, 17)
 
 
 def in_double(objective: Objective) -> Objective:
@@ -68,11 +70,25 @@ def _reweighted(potential: Any, weights: tuple[str, ...]) -> Any:
 
 
 def _parameter(positive: str, parameter: Any) -> np.ndarray:
-    free, values = positivity(positive), np.asarray(parameter)
-    with jax.enable_x64(values.dtype == np.float64):
-        weight = decimals(free.weight(jnp.asarray(values)))
-    kept = weight <= _NEGLIGIBLE
-    return np.where(kept, values, free.parameter(np.where(kept, 1.0, weight)))
+    free, given = positivity(positive), np.asarray(parameter)
+    with jax.enable_x64(True):
+        weight = np.asarray(free.weight(jnp.asarray(given, np.float64)))
+    zero = weight <= _NOTHING
+    exact = np.where(zero, 1.0, weight)
+    if given.dtype == np.float32:
+        exact = _shortest(exact, lambda decimal: free.parameter(decimal).astype(given.dtype), given)
+    return np.where(zero, -np.inf, free.parameter(exact))  # from -inf, each gives zero
+
+
+def _shortest(
+    exact: np.ndarray, rounded: Callable[[np.ndarray], np.ndarray], given: np.ndarray
+) -> np.ndarray:
+    """Return the decimals near `exact`, as short as they can be to be `rounded` as `given`."""
+    found = exact
+    for digits in reversed(_DIGITS):
+        decimal = np.asarray(np.char.mod(f"%.{digits}g", exact), np.float64)
+        found = np.where(rounded(decimal) == given, decimal, found)
+    return found
 
 
 def decimals(values: Any) -> np.ndarray:

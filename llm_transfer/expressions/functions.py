@@ -71,10 +71,20 @@ capped_exp: Final = Definition(
     summary="e^x, continued by its tangent above x = 1",
 )
 signed_sqrt: Final = Definition(
-    "signed_sqrt", (_log_x,), sign(_log_x) * 2 * (sqrt(1 + Abs(_log_x)) - 1)
+    "signed_sqrt",
+    (_log_x,),
+    sign(_log_x) * 2 * (sqrt(1 + Abs(_log_x)) - 1),
+    summary="odd, with slope 1 / sqrt(1 + |log x|)",
 )
-signed_log: Final = Definition("signed_log", (_log_x,), sign(_log_x) * log1p(Abs(_log_x)))
-signed_square: Final = Definition("signed_square", (_log_x,), _log_x * Abs(_log_x) / 2)
+signed_log: Final = Definition(
+    "signed_log",
+    (_log_x,),
+    sign(_log_x) * log1p(Abs(_log_x)),
+    summary="odd, with slope 1 / (1 + |log x|)",
+)
+signed_square: Final = Definition(
+    "signed_square", (_log_x,), _log_x * Abs(_log_x) / 2, summary="odd, with slope |log x|"
+)
 tangent_exp: Final = Definition(
     "tangent_exp",
     (_u,),

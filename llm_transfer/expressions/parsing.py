@@ -6,6 +6,7 @@ reader evaluates what it is given.
 """
 
 import ast
+import keyword
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ _OPERATORS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
     ast.LtE: sympy.LessThan,
 }
 _LARGEST_POWER = 16
+_LARGEST_NUMBER = 1e6  # that a function is called with
 
 
 class _Plain(StrPrinter):
@@ -70,6 +72,13 @@ def read(text: str, names: Collection[str], definitions: Collection[str]) -> sym
         return _Reader(names, definitions).read(ast.parse(text, mode="eval").body)
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
         raise RequestError(f"{text[:60]!r} is no formula: {error}") from error
+
+
+def identifier(name: Any) -> str:
+    """Return `name`, if it can be that of a variable."""
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"{name!r} is no name")
+    return name
 
 
 class _Reader:
@@ -120,13 +129,26 @@ class _Reader:
     def _operation(self, operator: ast.AST, left: Any, right: Any) -> Any:
         if type(operator) not in _OPERATORS:
             raise ValueError("it has an operator that formulas have no use for")
-        if isinstance(operator, ast.Pow) and not abs(right) <= _LARGEST_POWER:
-            raise ValueError(f"it has a power above {_LARGEST_POWER}")
+        if isinstance(operator, ast.Pow):
+            if not abs(right) <= _LARGEST_POWER:
+                raise ValueError(f"it has a power above {_LARGEST_POWER}")
+            if left.is_number:
+                raise ValueError("it has a power of a number, in place of the number")
         return _OPERATORS[type(operator)](left, right)
 
     def _call(self, name: str, arguments: list[Any]) -> Any:
         if name in self.definitions:
             return called(name, *arguments)
         if name in FUNCTIONS:
+            for argument in arguments:
+                self._check_size(argument)
             return FUNCTIONS[name](*arguments)
         raise ValueError(f"it calls {name!r}, which is not defined")
+
+    @staticmethod
+    def _check_size(argument: Any) -> None:
+        """Refuse towers such as exp(exp(exp(9.0))), which sympy would compute, or try to."""
+        if getattr(argument, "is_number", False) and not (
+            (argument.is_Rational or argument.is_Float) and abs(argument) <= _LARGEST_NUMBER
+        ):
+            raise ValueError(f"it calls a function of a number above {_LARGEST_NUMBER:g}")

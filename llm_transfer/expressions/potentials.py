@@ -6,6 +6,7 @@ def _(potential: MyPotential, name: str) -> Defined: ...
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import singledispatch
 from typing import Any, Final
 
@@ -107,7 +108,7 @@ def _(potential: BasisPotential, name: str) -> Defined:
     if potential.weight_end is not None:
         end = _weight(potential.positive, potential.weight_end, dimensions=1)
     terms = (
-        (tidy(first) + tidy(last - first) * PROGRESS) * BASIS[function](LOG_X)
+        (tidy(first) + tidy(_change(first, last)) * PROGRESS) * BASIS[function](LOG_X)
         for function, first, last in zip(potential.library, start, end, strict=True)
     )
     return _plain(name, sympy.Add(*terms))
@@ -141,25 +142,32 @@ def _(potential: NetworkPotential, name: str) -> Defined:
     skip = _weight(potential.positive, potential.skip, dimensions=0)
     x, log_x = symbol("x"), symbol("log_x_bounded")
     constants: dict[str, Vector] = {}
+    parts = [(x, f.probability(LOG_X)), (log_x, f.log_probability(LOG_X))]
     value = tidy(float(skip)) * _SKIP[potential.role]
     for row, activation in enumerate(ACTIVATIONS):
         acting = output[row] > 0
         if not acting.any():
             continue
-        vectors = {"w": output, "s": slope, "e": end - slope, "b": bias}
+        of_log = activation in _OF_LOG
+        vectors = {
+            "w": output[row],
+            "s": slope[row] + (_LEAST_SLOPE if of_log else 0),
+            "e": np.vectorize(_change)(slope[row], end[row]),
+            "b": bias[row],
+        }
         w, s, e, b = (
-            _vector(f"{name}_{activation}_{letter}", values[row][acting], constants)
+            _vector(f"{name}_{activation}_{letter}", values[acting], constants)
             for letter, values in vectors.items()
         )
-        steepness = s + e * PROGRESS
-        if activation in _OF_VALUE:
-            unit = _OF_VALUE[activation](steepness * x + b)
+        if of_log:
+            unit = _OF_LOG[activation](f.log_positive_part(s + e * PROGRESS, log_x, b))
         else:
-            log_u = f.log_positive_part(steepness + _LEAST_SLOPE, log_x, b)
-            unit = _OF_LOG[activation](log_u)
-        value += Sum(w * unit, (UNIT, 0, int(acting.sum()) - 1))
-    parts = ((x, f.probability(LOG_X)), (log_x, f.log_probability(LOG_X)))
-    needed = tuple((part, whole) for part, whole in parts if value.has(part))
+            unit = _OF_VALUE[activation]((s + e * PROGRESS) * x + b)
+        total = symbol(f"{activation}_units")
+        parts.append((total, Sum(w * unit, (UNIT, 0, int(acting.sum()) - 1))))
+        value += total
+    called_for = {one for whole in (value, *(w for _, w in parts)) for one in whole.free_symbols}
+    needed = tuple(part for part in parts if part[0] in called_for)
     return Defined(Definition(name, (LOG_X,), value, needed), constants)
 
 
@@ -192,3 +200,8 @@ def tidy(value: float) -> sympy.Expr:
 def _significant(value: float) -> float:
     """Return `value` to 15 digits: 0.3 where a weight came out as 0.30000000000000004."""
     return float(f"{value:.15g}")
+
+
+def _change(first: float, last: float) -> float:
+    """Return `last` - `first`, subtracted as decimals: 0.3 for 0.4 and 0.1."""
+    return float(Decimal(repr(_significant(last))) - Decimal(repr(_significant(first))))

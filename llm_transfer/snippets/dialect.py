@@ -15,23 +15,26 @@ class Dialect:
 
     Attributes:
       name: what `discovery export --to` calls it.
+      package: what must be installed to run it.
       printer: makes the printer of formulas.
-      imports: the first lines.
+      imports: the first lines, each after a text that calls for it: "" if all programs do.
       array: the type of an array, in a hint.
       shape: which arrays the function takes.
       dtype: text of the dtype that is computed in.
-      device: text of the device that is computed on, where new arrays must be told.
-      scalar, log_probability, vector: what turns an argument called `value` (`values` for a
-        vector) into an array of that dtype, read as the header says.
+      cast: what turns an array into one of that dtype, written behind it.
+      scalar: text of `progress` as an array.
+      log_probability: text of `value` as an array, read as the header says.
+      vector: text of the numbers in `values` as an array.
     """
 
     name: str
+    package: str
     printer: Callable[[], AbstractPythonCodePrinter]
-    imports: str
+    imports: tuple[tuple[str, str], ...]
     array: str
     shape: str
     dtype: str
-    device: str | None
+    cast: str
     scalar: str
     log_probability: str
     vector: str
@@ -51,31 +54,35 @@ def _jax() -> AbstractPythonCodePrinter:
 
 TORCH: Final = Dialect(
     name="torch",
+    package="torch",
     printer=_torch,
     imports=(
-        "import math\n\nimport torch\nimport torch.nn.functional as F\nfrom torch import Tensor"
+        ("", "import torch"),
+        ("F.", "import torch.nn.functional as F"),
+        ("", "from torch import Tensor"),
     ),
     array="Tensor",
     shape="Tensors have one shape, a number for each pair; the loss has it too.",
-    dtype="torch.float64 if logp_w.dtype == torch.float64 else torch.float32",
-    device="logp_w.device",
-    scalar="torch.as_tensor(value, dtype=dtype, device=device)",
+    dtype="torch.promote_types(logp_w.dtype, torch.float32)",
+    cast=".to(dtype)",
+    scalar="torch.as_tensor(progress, dtype=dtype, device=logp_w.device)",
     log_probability=(
-        f"torch.nan_to_num(value.to(dtype), nan=math.nan, posinf=math.nan, neginf={LOWEST})"
+        f"value.to(dtype).nan_to_num(nan=torch.nan, posinf=torch.nan, neginf={LOWEST})"
     ),
-    vector="torch.tensor(values, dtype=dtype, device=device)",
+    vector="torch.tensor(values, dtype=dtype, device=logp_w.device)",
 )
 JAX: Final = Dialect(
     name="jax",
+    package="jax",
     printer=_jax,
-    imports="import math\n\nimport jax\nimport jax.numpy as jnp",
+    imports=(("", "import jax"), ("", "import jax.numpy as jnp")),
     array="jax.Array",
     shape="Arguments are numbers of one pair; `jax.vmap` makes batches.",
     dtype="jnp.float64 if logp_w.dtype == jnp.float64 else jnp.float32",
-    device=None,
-    scalar="jnp.asarray(value).astype(dtype)",
+    cast=".astype(dtype)",
+    scalar="jnp.asarray(progress).astype(dtype)",
     log_probability=(
-        f"jnp.nan_to_num(value.astype(dtype), nan=math.nan, posinf=math.nan, neginf={LOWEST})"
+        f"jnp.nan_to_num(value.astype(dtype), nan=jnp.nan, posinf=jnp.nan, neginf={LOWEST})"
     ),
     vector="jnp.array(values, dtype)",
 )

@@ -22,15 +22,18 @@ _LOG_PROBABILITIES = ("logp_w", "logp_l", "ref_logp_w", "ref_logp_l")
 
 def function(expression: Expression, dialect: Dialect) -> str:
     """Return the imports and the function `loss` as text."""
+    body = [
+        *_indented(_preparation(expression, dialect)),
+        *_indented(_constants(expression)),
+        *_indented(_computation(expression, dialect)),
+    ]
     lines = [
-        dialect.imports,
+        *(line for wanted, line in dialect.imports if any(wanted in one for one in body)),
         "",
         "",
         _signature(expression, dialect),
         *_indented(_docstring(expression, dialect)),
-        *_indented(_preparation(expression, dialect)),
-        *_indented(_constants(expression, dialect)),
-        *_indented(_computation(expression, dialect)),
+        *body,
     ]
     return "\n".join(lines) + "\n"
 
@@ -49,7 +52,7 @@ def _signature(expression: Expression, dialect: Dialect) -> str:
 def _docstring(expression: Expression, dialect: Dialect) -> Iterator[str]:
     yield '"""Return the loss of pairs of responses, lower is better.'
     yield ""
-    yield from textwrap.wrap(expression.summary, WIDTH - 4)
+    yield from textwrap.wrap(_plain(expression.summary), WIDTH - 4)
     yield ""
     yield dialect.shape
     yield ""
@@ -64,31 +67,31 @@ def _preparation(expression: Expression, dialect: Dialect) -> Iterator[str]:
     """Yield what brings the arguments to one dtype, and log-probabilities to what is defined."""
     used = [name for name in expression.inputs if name in expression.free]
     logs = [name for name in used if name in _LOG_PROBABILITIES]
-    others = [name for name in used if name not in _LOG_PROBABILITIES]
-    vectors = any(isinstance(value, tuple) for value in expression.constants.values())
-    yield f"dtype = {dialect.dtype}"
-    if dialect.device and (others or vectors):
-        yield f"device = {dialect.device}"
-    yield ""
+    others = [name for name in used if name not in (*logs, "progress")]
     array = dialect.array
-    if others:
-        yield f"def number(value: float | {array}) -> {array}:"
-        yield f"    return {dialect.scalar}"
-        yield ""
+    yield f"dtype = {dialect.dtype}"
+    yield ""
     yield f"def log_prob(value: {array}) -> {array}:  # -inf as -10,000; NaN and +inf as NaN"
     yield f"    return {dialect.log_probability}"
     yield ""
-    if vectors:
+    if any(isinstance(value, tuple) for value in expression.constants.values()):
         yield f"def units(*values: float) -> {array}:"
         yield f"    return {dialect.vector}"
         yield ""
-    for names, reader in ((logs, "log_prob"), (others, "number")):
-        for start in range(0, len(names), 2):
-            pair = names[start : start + 2]
-            yield f"{', '.join(pair)} = {', '.join(f'{reader}({name})' for name in pair)}"
+    yield from _pairs(logs, "log_prob({})")
+    yield from _pairs(others, "{}" + dialect.cast)
+    if "progress" in used:
+        yield f"progress = {dialect.scalar}"
 
 
-def _constants(expression: Expression, dialect: Dialect) -> Iterator[str]:
+def _pairs(names: list[str], read: str) -> Iterator[str]:
+    """Yield a line for both responses: `a_w, a_l = read(a_w), read(a_l)`."""
+    for start in range(0, len(names), 2):
+        pair = names[start : start + 2]
+        yield f"{', '.join(pair)} = {', '.join(map(read.format, pair))}"
+
+
+def _constants(expression: Expression) -> Iterator[str]:
     for name, value in expression.constants.items():
         if isinstance(value, tuple):
             yield from _vector(name, value)
@@ -120,7 +123,7 @@ def _nested(
     definition: Definition, printer: AbstractPythonCodePrinter, dialect: Dialect
 ) -> Iterator[str]:
     parameters = ", ".join(f"{parameter}: {dialect.array}" for parameter in definition.parameters)
-    comment = f"  # {definition.summary}" if definition.summary else ""
+    comment = f"  # {_plain(definition.summary)}" if definition.summary else ""
     line = f"def {definition.name}({parameters}) -> {dialect.array}:"
     if len(line) + len(comment) + 4 > WIDTH:
         yield comment.strip()
@@ -137,3 +140,8 @@ def _body(definition: Definition, printer: AbstractPythonCodePrinter) -> Iterato
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:
     return (f"    {line}" if line else "" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Return a text that stays within a docstring and a line of a comment."""
+    return " ".join(text.split()).replace("\\", "/").replace('"', "'")

@@ -1,11 +1,13 @@
 """What stands above an exported formula: where it comes from, what it takes, and the proof."""
 
+import dataclasses
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from llm_transfer.expressions import Expression
-from llm_transfer.snippets.dialect import LOWEST
+from llm_transfer.snippets.dialect import LOWEST, Dialect
 from llm_transfer.snippets.parity import Parity
 from llm_transfer.snippets.points import HIGHEST
 from mpo.artifact import Provenance
@@ -21,10 +23,12 @@ class Origin:
     Attributes:
       words: how it was named.
       provenance: of a discovered objective.
+      oracle: what a snippet of it is compared with.
     """
 
     words: str
     provenance: Provenance | None = None
+    oracle: str = "the objective in JAX"
 
     def __str__(self) -> str:
         """Return it as a line."""
@@ -39,12 +43,43 @@ class Origin:
         return f"{self.words} ({notes})" if notes else self.words
 
 
-def header(
-    expression: Expression, origin: Origin, parity: tuple[Parity, ...], packages: tuple[str, ...]
-) -> str:
-    """Return what there is to know about an exported formula, in lines without a comment sign."""
+@dataclass(frozen=True)
+class Notes:
+    """What is known of an exported formula beside itself.
+
+    Attributes:
+      origin: where it comes from.
+      parity: how its program compared with its objective.
+      dialect: what that ran in.
+    """
+
+    origin: Origin
+    parity: tuple[Parity, ...]
+    dialect: Dialect
+
+    def as_json(self) -> dict[str, Any]:
+        """Return them for a program to read."""
+        return {
+            "from": str(self.origin),
+            "parity": {
+                "of": f"the formula in {self.dialect.name}",
+                "with": self.origin.oracle,
+                "results": [dataclasses.asdict(one) for one in self.parity],
+            },
+            "versions": _versions(self.dialect),
+        }
+
+
+def header(expression: Expression, notes: Notes, *, program: bool) -> str:
+    """Return what there is to know about an exported formula, in lines without a comment sign.
+
+    Args:
+      expression: the formula.
+      notes: what is known of it.
+      program: whether it stands above a program, which is what was run.
+    """
     lines = [f"{expression.name}: {expression.summary}", ""]
-    for title, words in _facts(expression, origin, parity, packages):
+    for title, words in _facts(expression, notes, program):
         indent = f"{title:{len(_INDENT)}}"
         lines += textwrap.wrap(words, 96, initial_indent=indent, subsequent_indent=_INDENT)
     return "\n".join(lines)
@@ -55,11 +90,9 @@ def commented(text: str, sign: str) -> str:
     return "\n".join(f"{sign} {line}".rstrip() for line in text.splitlines())
 
 
-def _facts(
-    expression: Expression, origin: Origin, parity: tuple[Parity, ...], packages: tuple[str, ...]
-) -> Iterator[tuple[str, str]]:
+def _facts(expression: Expression, notes: Notes, program: bool) -> Iterator[tuple[str, str]]:
     own = versions("preference-discovery").get("preference-discovery", "")
-    yield "from", f"{origin}, by preference-discovery {own}".rstrip()
+    yield "from", f"{notes.origin}, by preference-discovery {own}".rstrip()
     if expression.length_normalise:
         yield "log π", "summed over the tokens of a response; the loss divides by their number"
     else:
@@ -69,27 +102,30 @@ def _facts(
     if expression.temporal:
         yield "progress", "the loss changes as training goes on"
     whole = "per token" if expression.length_normalise else "of a response"
-    beyond = max((one.beyond for one in parity), default=0)
-    finite = f"log π {whole} from {LOWEST:,.0f} to {HIGHEST:g} (a density)"
-    if beyond:
-        finite += f"; of the points tried there, {beyond} are too far out for this formula"
-    yield "domain", finite
-    yield (
-        "not finite",
-        f"log π of -inf is read as {LOWEST:,.0f}, without gradient; NaN and +inf give NaN, for "
-        "that pair alone",
-    )
-    if not parity:
-        return
-    yield "precision", "float64 for float64, float32 for all else"
-    installed = ", ".join(f"{name} {version}" for name, version in versions(*packages).items())
+    domain = f"log π {whole} from {LOWEST:,.0f} to {HIGHEST:g} (a density)"
+    if beyond := max(one.beyond for one in notes.parity):
+        domain += f"; of the points tried there, {beyond} are too far out for this formula"
+    yield "domain", domain
+    if program:
+        yield (
+            "not finite",
+            f"log π of -inf is read as {LOWEST:,.0f}, without gradient; NaN and +inf give NaN, for "
+            "that pair alone",
+        )
+        yield "precision", "float64 for float64, float32 for all else"
+    installed = ", ".join(f"{name} {version}" for name, version in _versions(notes.dialect).items())
     yield (
         "parity",
-        f"of this text with the JAX objective, at {parity[0].points} points (random ones over the "
-        f"domain, and where branches meet), with {installed}:",
+        f"of this {'text' if program else 'formula'}, run in {notes.dialect.name}, with "
+        f"{notes.origin.oracle}, at {notes.parity[0].points} points (random ones over the domain, "
+        f"and where branches meet); {installed}:",
     )
-    for one in parity:
+    for one in notes.parity:
         yield "", _result(one)
+
+
+def _versions(dialect: Dialect) -> dict[str, str]:
+    return versions(*dict.fromkeys((dialect.package, "jax")))
 
 
 def _result(parity: Parity) -> str:

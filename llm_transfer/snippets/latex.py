@@ -1,5 +1,7 @@
 """A formula as LaTeX."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -9,7 +11,7 @@ from sympy.printing.latex import LatexPrinter
 
 from llm_transfer.expressions import Expression
 from llm_transfer.expressions.system import symbol
-from llm_transfer.snippets.printers import signed_last
+from llm_transfer.snippets.printers import readable
 
 _SYMBOLS: Final = {
     "logp_w": r"\log\pi(y_w)",
@@ -28,11 +30,19 @@ _SYMBOLS: Final = {
     "ratio_w": r"\delta_w",
     "ratio_l": r"\delta_l",
     "log_x": r"\ell",
+    "slope": "s",
+    "bias": "b",
     "lam": r"\lambda",
     "label_smoothing": r"\varepsilon",
     "reward_beta": r"\beta_2",
 }
-_FUNCTIONS: Final = {"psi": r"\psi", "phi_inv": r"\phi^{-1}"}
+_FUNCTIONS: Final = {
+    "psi": r"\psi",
+    "phi_inv": r"\phi^{-1}",
+    "log_odds": r"\operatorname{logit}",
+    "bernoulli_kl": r"\operatorname{KL}",
+}
+_UNITS: Final = re.compile(r"(\w+)_([a-z]+)_([wseb])")  # what the vectors of networks are called
 _DIGITS = 6
 
 
@@ -41,7 +51,16 @@ class Latex(LatexPrinter):
 
     def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
         name = expr.name
-        return _SYMBOLS.get(name) or (_text(name) if "_" in name else super()._print_Symbol(expr))
+        if name in _SYMBOLS:
+            return _SYMBOLS[name]
+        if unit := _UNITS.fullmatch(name):
+            potential, activation, letter = unit.groups()
+            return rf"{letter}^{{{function_name(potential)},\mathrm{{{activation}}}}}"
+        return _text(name) if "_" in name else super()._print_Symbol(expr)
+
+    def _print_Indexed(self, expr: Any) -> str:
+        vector = self._print(symbol(str(expr.base)))
+        return rf"{{{vector}}}_{{{', '.join(map(self._print, expr.indices))}}}"
 
     def _print_Float(self, expr: Any) -> str:
         digits, _, exponent = f"{float(expr):.{_DIGITS}g}".partition("e")
@@ -64,7 +83,7 @@ class Latex(LatexPrinter):
         return text if exp is None else rf"{{{text}}}^{{{exp}}}"
 
     def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[sympy.Expr]:
-        return signed_last(super()._as_ordered_terms(expr, order))
+        return readable(super()._as_ordered_terms(expr, order))
 
 
 def latex(expression: Expression) -> str:
@@ -82,18 +101,29 @@ def _rows(expression: Expression) -> Iterator[str]:
         arguments = ", ".join(map(printer.doprint, definition.parameters))
         value = _spelt(definition.substituted(*definition.parameters))
         yield rf"{function_name(definition.name)}({arguments}) &= {printer.doprint(value)}"
+    sizes = defaultdict[int, list[str]](list)
     for constant, number in expression.constants.items():
         letter = printer.doprint(symbol(constant))
         if isinstance(number, tuple):
-            yield rf"{letter} &\in \mathbb{{R}}^{{{len(number)}}}"
+            sizes[len(number)].append(letter)
         else:
             yield f"{letter} &= {printer.doprint(sympy.Float(number))}"
+    for size, letters in sorted(sizes.items()):
+        yield rf"{', '.join(letters)} &\in \mathbb{{R}}^{{{size}}}"
 
 
 def _spelt(value: sympy.Expr) -> sympy.Expr:
     """Return a formula without the functions that only matter to a computer."""
     value = value.replace(expm1, lambda x: sympy.exp(x) - 1)
-    return value.replace(log1p, lambda x: sympy.log(1 + x))
+    value = value.replace(log1p, lambda x: sympy.log(1 + x))
+    return value.replace(_is_nested, sympy.piecewise_fold)
+
+
+def _is_nested(value: sympy.Expr) -> bool:
+    """Return whether it is cases within cases, which keep numbers in range that are not used."""
+    return isinstance(value, sympy.Piecewise) and any(
+        case.has(sympy.Piecewise) for case, _ in value.args
+    )
 
 
 def function_name(name: str) -> str:

@@ -30,16 +30,30 @@ def _lines(
     elif isinstance(tree, ast.Call):
         yield f"{before}{ast.unparse(tree.func)}("
         for argument in tree.args:
-            yield from _indented(_lines(argument, "", ",", width - len(_STEP)))
+            yield from _indented(_argument(argument, width - len(_STEP)))
         yield f"){after}"
     elif isinstance(tree, ast.BinOp):
         yield f"{before}("
-        for sign, operand in _operands(tree):
-            enclosed = _binds_less(operand, tree, first=not sign)
-            yield from _indented(_lines(operand, sign, "", width - len(_STEP), enclosed))
+        yield from _indented(_split(tree, "", width - len(_STEP)))
         yield f"){after}"
     else:
         yield line
+
+
+def _argument(tree: ast.expr, width: int) -> Iterator[str]:
+    """Yield the lines of an argument, which needs no parentheses where it is long."""
+    if isinstance(tree, ast.BinOp) and len(ast.unparse(tree)) + 1 > width:
+        yield from _split(tree, ",", width)
+    else:
+        yield from _lines(tree, "", ",", width)
+
+
+def _split(tree: ast.BinOp, after: str, width: int) -> Iterator[str]:
+    """Yield the operands of a tree, each on lines of its own."""
+    *operands, last = _operands(tree)
+    for (sign, operand), end in (*((one, "") for one in operands), (last, after)):
+        enclosed = _binds_less(operand, tree, first=not sign)
+        yield from _lines(operand, sign, end, width, enclosed)
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:

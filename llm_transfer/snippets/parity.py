@@ -11,15 +11,21 @@ a snippet is held to a few times that movement instead, and the points are count
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from llm_transfer.expressions import Expression, in_double
+from llm_transfer.expressions import Expression, expression, in_double
 from llm_transfer.snippets import evaluation
+from llm_transfer.snippets.dialect import JAX
 from llm_transfer.snippets.evaluation import Evaluated
+from llm_transfer.snippets.function import function
+from llm_transfer.snippets.loading import execute
 from llm_transfer.snippets.points import Points, points
 from mpo.objectives import Objective
+
+Oracle = Callable[[Points, type[np.floating]], Evaluated]
 
 TOLERANCE: Final[dict[type[np.floating], float]] = {np.float64: 1e-12, np.float32: 1e-5}
 EVALUATE: Final[dict[str, Callable[..., Evaluated]]] = {
@@ -55,33 +61,39 @@ class Parity:
 
 
 def prove(
-    loss: Callable[..., Any], language: str, objective: Objective, expression: Expression
+    loss: Callable[..., Any], language: str, objective: Objective | Expression
 ) -> tuple[Parity, ...]:
     """Return how `loss` compares with `objective` in each precision.
 
     Args:
       loss: the executed snippet.
       language: a key of `EVALUATE`.
-      objective: what it was made from.
-      expression: the formula of that.
+      objective: what it was made from; a formula that came without one is run in JAX.
 
     Raises:
       ParityError: an error is above the tolerance.
     """
-    at, double = points(expression), in_double(objective)
+    formula = objective if isinstance(objective, Expression) else expression(objective)
+    at, oracle = points(formula), _oracle(objective)
     return tuple(
         _compare(
             EVALUATE[language](loss, at, dtype),
-            *_with_movement(double, at, dtype),
+            *_with_movement(oracle, at, dtype),
             dtype,
-            f"the {language} snippet of {expression.name!r}",
+            f"the {language} snippet of {formula.name!r}",
         )
         for dtype in TOLERANCE
     )
 
 
+def _oracle(objective: Objective | Expression) -> Oracle:
+    if isinstance(objective, Expression):
+        return partial(evaluation.of_jax, execute(function(objective, JAX)))
+    return partial(evaluation.of_objective, in_double(objective))
+
+
 def _with_movement(
-    objective: Objective, at: Points, dtype: type[np.floating]
+    oracle: Oracle, at: Points, dtype: type[np.floating]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return values and gradients, shape [N, 3], and how far a unit in the last place moves them.
 
@@ -97,7 +109,7 @@ def _with_movement(
         }
         inputs.append({**nudged, **{n: v for n, v in exact.items() if n == "progress"}})
     many = {name: np.concatenate([one[name] for one in inputs]) for name in exact}
-    found = _columns(evaluation.of_objective(objective, many, dtype))
+    found = _columns(oracle(many, dtype))
     here, *moved = np.split(found, len(inputs))
     with np.errstate(invalid="ignore"):
         return here, np.max(np.abs(np.stack(moved) - here), axis=0)

@@ -12,9 +12,9 @@ from sympy.printing.numpy import JaxPrinter
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
 
-def signed_last(terms: list[sympy.Expr]) -> list[sympy.Expr]:
-    """Return the terms of a sum, those without a minus first."""
-    return sorted(terms, key=lambda term: bool(term.could_extract_minus_sign()))
+def readable(terms: list[sympy.Expr]) -> list[sympy.Expr]:
+    """Return the terms of a sum in order: those without a minus first, and simple ones first."""
+    return sorted(terms, key=lambda term: (bool(term.could_extract_minus_sign()), term.count_ops()))
 
 
 class ArrayPrinter(AbstractPythonCodePrinter):
@@ -38,7 +38,7 @@ class ArrayPrinter(AbstractPythonCodePrinter):
         return self.extremum(function, variable, bound)
 
     def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[sympy.Expr]:
-        return signed_last(super()._as_ordered_terms(expr, order))
+        return readable(super()._as_ordered_terms(expr, order))
 
     def _print_AppliedUndef(self, expr: Any) -> str:
         return f"{expr.func.__name__}({', '.join(map(self._print, expr.args))})"
@@ -48,6 +48,14 @@ class ArrayPrinter(AbstractPythonCodePrinter):
 
     def _print_Pow(self, expr: Any) -> str:
         return self._hprint_Pow(expr, sqrt=f"{self.library}.sqrt")
+
+    def _print_Mul(self, expr: Any) -> str:
+        factor = expr.as_coeff_Mul()[0]
+        if not factor.is_Rational or factor.is_Integer:
+            return super()._print_Mul(expr)
+        above, below = sympy.fraction(abs(factor) * (expr / factor), exact=True)  # x / 2, not ½ x
+        sign = "-" if factor < 0 else ""
+        return f"{sign}({self._print(above)})/({self._print(below)})"
 
     def _print_Relational(self, expr: Any) -> str:
         return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"

@@ -1,11 +1,16 @@
 """sympy's PyTorch printer. Importing it imports torch, where that is installed."""
 
+from typing import Final
+
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 from sympy.printing.pytorch import TorchPrinter
 
 from llm_transfer.expressions.functions import logsigmoid, sigmoid
 from llm_transfer.snippets.printers import ArrayPrinter
+
+_COUNTS: Final = ("len_w", "len_l")  # they have no gradients
+_CLAMP: Final = {"maximum": "min", "minimum": "max"}
 
 
 class Torch(ArrayPrinter, TorchPrinter):
@@ -21,7 +26,9 @@ class Torch(ArrayPrinter, TorchPrinter):
 
     def extremum(self, function: str, variable: sympy.Expr, bound: sympy.Expr) -> str:
         """Return a maximum or minimum of tensors: `torch.clamp` has other gradients at a tie."""
+        text = self._print(variable)
+        if text in _COUNTS:
+            return f"{text}.clamp({_CLAMP[function]}={self._print(bound)})"
         if not bound.is_number:
             return super().extremum(function, variable, bound)
-        text = self._print(variable)
         return f"torch.{function}({text}, torch.full_like({text}, {self._print(bound)}))"

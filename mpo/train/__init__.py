@@ -13,6 +13,7 @@ from mpo.train.metrics import Metrics
 from mpo.train.optimizer import OPTIMIZERS, SCHEDULES
 from mpo.train.population import WAYS, population, replicated
 from mpo.train.reference import Referenced, referenced
+from mpo.train.snapshots import snapshots, updates_before
 from mpo.train.source import Batch, Policy, Source
 
 __all__ = [
@@ -32,5 +33,7 @@ __all__ = [
     "population",
     "referenced",
     "replicated",
+    "snapshots",
     "train",
+    "updates_before",
 ]

@@ -57,6 +57,21 @@ def train(
       The parameters after the last update, or before the first that was not finite, and
       the metrics.
     """
+    training = begin(objective, source, policy, key, hyper, start)
+    numbers = jnp.arange(training.updates, dtype=jnp.int32)
+    last = jax.lax.scan(training.update, training.first, numbers)[0]
+    return last.params, last.record.metrics(last.finite)
+
+
+def begin(
+    objective: Objective,
+    source: Source,
+    policy: Policy,
+    key: PRNGKeyArray,
+    hyper: Hyper,
+    start: Params | None,
+) -> "Training":
+    """Return a training before its first update; the arguments are those of `train`."""
     init_key, order_key = jax.random.split(key)
     params = _strong(policy.init(init_key) if start is None else start)
     updates = hyper.count(source.size)
@@ -83,8 +98,7 @@ def train(
         record=Recorder.empty(-(-updates // stretch)),
         finite=_finite(params),
     )
-    last = jax.lax.scan(update, first, jnp.arange(updates, dtype=jnp.int32))[0]
-    return last.params, last.record.metrics(last.finite)
+    return Training(first, update, updates)
 
 
 @pytree
@@ -96,6 +110,21 @@ class State:
     optimizer: Leaf
     record: Recorder
     finite: Leaf
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training, to be carried out.
+
+    Attributes:
+      first: state before the first update.
+      update: (state, number of the update) to (state, None), as `jax.lax.scan` has it.
+      updates: how many there are.
+    """
+
+    first: State
+    update: Callable[[State, Int[Array, ""]], tuple[State, None]]
+    updates: int
 
 
 def _loss(

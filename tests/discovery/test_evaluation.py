@@ -10,7 +10,8 @@ import pytest
 import mpo
 from discovery import config, situation, streams
 from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, tune
-from discovery.evaluation.report import Evaluation, read_tuned, run, tuned_into
+from discovery.evaluation.folder import Evaluation, run
+from discovery.evaluation.tuned_file import read_tuned, tuned_into
 from discovery.evaluation.tuning import FACTORS
 from discovery.processes import all_devices
 from discovery.streams import Purpose

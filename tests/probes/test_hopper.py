@@ -1,6 +1,5 @@
 """Known answers of the inner loop: what imitation, ORPO and DPO do on Hopper."""
 
-import jax
 import numpy as np
 import pytest
 

@@ -1,0 +1,81 @@
+"""`discovery paper`: the tables and figures of the mirror-preference paper, a command each."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import typer
+
+from discovery.cli.output import JSON, show_json, show_table
+
+
+def paper(
+    exhibit: str | None = typer.Argument(
+        None, help="table-1, table-2, table-3, figure-1 to figure-4, or transfer; none lists them."
+    ),
+    scale: str = typer.Option("small", help="small (minutes a row on two cores), or paper."),
+    out: Path | None = typer.Option(
+        None,
+        help="Folder for all of it; the same command continues what is there.",
+        show_default="paper/EXHIBIT-SCALE",
+    ),
+    seeds: int | None = typer.Option(
+        None,
+        help="Agents for each objective; in a figure, trainings that dots are drawn of.",
+        show_default="8 or 25, by scale; 1 in a figure",
+    ),
+    episodes: int | None = typer.Option(
+        None, help="Episodes that measure each agent.", show_default="32 or 100, by scale"
+    ),
+    only: list[str] = typer.Option([], help="A row, by name; repeat for several."),
+    set_: list[str] = typer.Option(
+        [], "--set", help="A setting on top of every row's, such as data.rows=64; repeat."
+    ),
+    tuned: Path | None = typer.Option(None, help="What `discovery tune` wrote."),
+    as_json: bool = JSON,
+) -> None:
+    """Make a table or figure of the mirror-preference paper, with objectives that ship.
+
+    Each row is an evaluation on data and seeds that no discovery or tuning saw. The folder
+    gets the page as Markdown and HTML, returns.csv with every return, and results.json.
+
+    Example: discovery paper table-1 --only shuffled --only noisy-0.1
+    """
+    from discovery.paper.exhibit import exhibit as named
+    from discovery.paper.exhibit import exhibits
+
+    if exhibit is None:
+        _list(exhibits(), as_json)
+        return
+    from discovery import config, startup
+    from discovery.evaluation.tuned_file import read_tuned
+
+    chosen = named(exhibit)
+    known = {} if tuned is None else read_tuned(tuned)
+    changes = dict(config.setting(text) for text in set_)
+    startup.host_devices()
+    startup.compilation_cache()
+    from discovery.paper import Request, make
+
+    command = shlex.join(["discovery", *sys.argv[1:]])
+    request = Request(chosen, scale, seeds, episodes, tuple(only), changes, known, command)
+    folder = out or Path("paper") / f"{exhibit}-{scale}"
+    pages = make(request, folder, _say)
+    if as_json:
+        show_json(json.loads((folder / "results.json").read_text()))
+        return
+    print(pages[0].read_text())
+    for page in pages:
+        print(page)
+
+
+def _list(known: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        show_json(known)
+        return
+    show_table("Tables and figures", ("name", "what it is"), known.items())
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

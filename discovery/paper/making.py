@@ -1,0 +1,59 @@
+"""From a request to the page, the figures and the numbers of a table or figure."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from discovery import report
+from discovery.paper import figure, table
+from discovery.paper.exhibit import Row
+from discovery.paper.request import Made, Request, Say
+from mpo import treefile
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How exhibits of a shape are made.
+
+    Attributes:
+      measure: (request, row, out, say): does the work of a row, once.
+      show: (request, out): returns the whole, as far as it is known.
+      least_seeds: that it needs.
+    """
+
+    measure: Callable[[Request, Row, Path, Say], None]
+    show: Callable[[Request, Path], Made]
+    least_seeds: int
+
+
+SHAPES: Mapping[str, Shape] = MappingProxyType(
+    {
+        "table": Shape(table.measure, table.show, least_seeds=2),
+        "figure": Shape(figure.measure, figure.show, least_seeds=1),
+    }
+)
+
+
+def make(request: Request, out: Path, say: Say = lambda text: None) -> list[Path]:
+    """Make a table or figure in the folder `out`, and return where its pages are.
+
+    Called again, it goes on where it was interrupted, and adds rows, seeds or objectives. The
+    pages are written anew after every row.
+
+    Raises:
+      RequestError: a row cannot be made, or its folder holds something else.
+      Interrupted: the process was asked to stop; everything that was done is kept.
+    """
+    shape = SHAPES[request.exhibit.shape]
+    request.check(shape.least_seeds)
+    pages = [out / f"{request.exhibit.name}{ending}" for ending in (".md", ".html")]
+    for row in request.rows:
+        shape.measure(request, row, out, say)
+        made = shape.show(request, out)
+        for path in pages:
+            report.put(made.page, path)
+        content = {"command": request.command, "scale": request.scale, "rows": made.rows}
+        treefile.replace(out / "results.json", (json.dumps(content, indent=2) + "\n").encode())
+    return pages

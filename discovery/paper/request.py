@@ -1,0 +1,97 @@
+"""What is asked of a table or figure: its rows, at which scale, over how many seeds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpo
+from discovery import situation
+from discovery.config import Config
+from discovery.evaluation import Contestant, Tuned
+from discovery.evaluation.folder import Evaluation
+from discovery.paper.exhibit import Exhibit, Row
+from discovery.report import Page
+from discovery.scales import Scale, scale
+from mpo.errors import RequestError
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A table or figure to make.
+
+    Attributes:
+      exhibit: which.
+      scale: a name of `discovery.scales.SCALES`.
+      seeds: agents for each objective; the scale's, if `None`.
+      episodes: that measure each; the scale's, if `None`.
+      only: names of rows; all of them, if there are none.
+      changes: settings on top of every row's, such as `{"data.rows": 64}`.
+      tuned: settings of objectives that were tuned, by name.
+      command: that asked, for the record.
+    """
+
+    exhibit: Exhibit
+    scale: str = "small"
+    seeds: int | None = None
+    episodes: int | None = None
+    only: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def size(self) -> Scale:
+        """The scale."""
+        return scale(self.scale)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows that are to be made."""
+        return self.exhibit.chosen(self.only)
+
+    def config(self, row: Row) -> Config:
+        """Return the situation of a row."""
+        return row.config(self.size, self.changes)
+
+    def evaluation(self, row: Row) -> Evaluation | None:
+        """Return what is to be evaluated for a row; `None`, if none of its objectives ships."""
+        names = [name for name in row.objectives.values() if name not in row.missing]
+        contestants = {
+            name: self.tuned[name].contestant()
+            if name in self.tuned
+            else Contestant(mpo.objective(name))
+            for name in names
+        }
+        if not contestants:
+            return None
+        return Evaluation(
+            config=self.config(row),
+            contestants=contestants,
+            seeds=self.size.seeds if self.seeds is None else self.seeds,
+            episodes=self.size.episodes if self.episodes is None else self.episodes,
+            command=self.command,
+        )
+
+    def check(self, least_seeds: int) -> None:
+        """Refuse what cannot be made, before anything is."""
+        if self.seeds is not None and self.seeds < least_seeds:
+            raise RequestError(f"seeds is {self.seeds}: it must be at least {least_seeds}")
+        if self.episodes is not None and self.episodes < 1:
+            raise RequestError(f"episodes is {self.episodes}: it must be at least 1")
+        for row in self.rows:
+            situation.check(self.config(row))
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of a request.
+
+    Attributes:
+      page: the table or figure as far as it is known.
+      rows: its rows as plain JSON values.
+    """
+
+    page: Page
+    rows: Sequence[Mapping[str, Any]]

@@ -1,0 +1,177 @@
+"""Tables of the paper: an evaluation a row, each in a folder of its own that survives anything."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from discovery import markdown
+from discovery.evaluation import Store, Table
+from discovery.evaluation import folder as evaluations
+from discovery.evaluation.table import Row as Line
+from discovery.paper.exhibit import Row
+from discovery.paper.request import Made, Request, Say
+from discovery.report.page import Page
+from mpo import treefile
+
+NOT_SHIPPED, NOT_MEASURED = "not shipped", "not measured"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row and what was measured for it.
+
+    Attributes:
+      row: of the table.
+      table: of its objectives, by their names; `None`, if it was not measured yet.
+      folder: of its evaluation.
+    """
+
+    row: Row
+    table: Table | None
+    folder: Path
+
+    def line(self, column: str) -> Line | None:
+        """Return what was measured of the objective in a column."""
+        lines = {line.name: line for line in self.table.rows} if self.table else {}
+        return lines.get(self.row.objectives.get(column, ""))
+
+    def cell(self, column: str) -> str:
+        """Return the text of a cell: mean, and the difference to the first objective."""
+        name, line = self.row.objectives.get(column), self.line(column)
+        if name is None:
+            return ""
+        if line is None:
+            return NOT_SHIPPED if name in self.row.missing else NOT_MEASURED
+        gap = f" ({line.gap.mean:+.3g})" if line.gap is not None else ""
+        return f"{line.mean}{gap}"
+
+    def expert(self) -> str:
+        """Return what the expert earns in the data."""
+        levels = self.table.levels if self.table else {}
+        return next((f"{v:.4g}" for name, v in levels.items() if name.startswith("expert")), "")
+
+
+def measure(request: Request, row: Row, out: Path, say: Say) -> None:
+    """Evaluate a row in a folder of its own; what is known of it already is not trained again."""
+    asked = request.evaluation(row)
+    for name in row.missing:
+        say(f"{row.name}: {name} does not ship with this version, so it is not measured")
+    if asked is not None:
+        evaluations.run(asked, _folder(out, row), partial(_say, say, row))
+
+
+def show(request: Request, out: Path) -> Made:
+    """Return the whole table, as far as it is known, and write all returns in one file."""
+    rows = measured(request, out)
+    _write_returns(rows, out)
+    parts = list(_parts(request, rows))
+    finished = all(one.table is not None for one in rows)
+    return Made(Page(request.exhibit.about, parts, out, finished), [_plain(one) for one in rows])
+
+
+def measured(request: Request, out: Path) -> list[Measured]:
+    """Return all rows with what is known of them; nothing is trained."""
+    found = []
+    for row in request.exhibit.rows:
+        asked, folder = request.evaluation(row), _folder(out, row)
+        table = None if asked is None else evaluations.earlier(asked, folder)
+        found.append(Measured(row, table, folder))
+    return found
+
+
+def _parts(request: Request, rows: Sequence[Measured]) -> Iterator[str]:
+    columns = request.exhibit.columns
+    first = columns[0]
+    yield (
+        f"Mean true return ± standard error, in brackets how much more than {first}. Scale "
+        f"{request.scale} ({request.size.about}). The paper's tables did not survive in its text; "
+        "where the text says something of a cell, it stands in the last column."
+    )
+    yield markdown.table(
+        ["data", "expert", *columns, "seeds", "in the paper"],
+        [
+            [
+                markdown.escaped(one.row.about),
+                one.expert(),
+                *[markdown.escaped(one.cell(column)) for column in columns],
+                _seeds(one),
+                _in_the_paper(one.row),
+            ]
+            for one in rows
+        ],
+    )
+    if missing := sorted({name for one in rows for name in one.row.missing}):
+        names = ", ".join(f"`{name}`" for name in missing)
+        yield f"Not shipped with this version, and so not measured: {names}."
+    yield (
+        "Differences below are paired by seed, with a 95 % bootstrap interval and a paired t "
+        "test. Data and seeds are none that a discovery or a tuning saw."
+    )
+    for one in rows:
+        if one.table is not None:
+            yield f"## {markdown.escaped(one.row.about)}"
+            yield one.table.markdown()
+    yield "## How it was made"
+    yield markdown.fenced(request.command, "sh")
+    yield (
+        "Every return is in `returns.csv`; the settings of a row are in its "
+        "`rows/NAME/evaluation.json`."
+    )
+
+
+def _seeds(one: Measured) -> str:
+    if one.table is None:
+        return ""
+    return str(max(line.mean.seeds + line.mean.failed for line in one.table.rows))
+
+
+def _in_the_paper(row: Row) -> str:
+    said: dict[str, list[str]] = {}
+    for column, text in row.paper.items():
+        said.setdefault(text, []).append(column)
+    return "; ".join(
+        markdown.escaped(f"{', '.join(columns)}: {text}") for text, columns in said.items()
+    )
+
+
+def _write_returns(rows: Sequence[Measured], out: Path) -> None:
+    """Write the returns of all rows as one file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("row", "objective", "seed", "return"))
+    for one in rows:
+        if one.table is None:
+            continue
+        store = Store(one.folder / evaluations.RETURNS)
+        for line in one.table.rows:
+            for seed in store.seeds(line.name):
+                value = store[line.name, seed]
+                said = repr(value) if math.isfinite(value) else ""
+                writer.writerow((one.row.name, line.name, seed, said))
+    out.mkdir(parents=True, exist_ok=True)
+    treefile.replace(out / "returns.csv", text.getvalue().encode())
+
+
+def _folder(out: Path, row: Row) -> Path:
+    return out / "rows" / row.name
+
+
+def _plain(one: Measured) -> dict[str, Any]:
+    """Return a row as plain JSON values."""
+    return {
+        "name": one.row.name,
+        "about": one.row.about,
+        "objectives": dict(one.row.objectives),
+        "paper": dict(one.row.paper),
+        "missing": list(one.row.missing),
+        "measured": None if one.table is None else one.table.as_json(),
+    }
+
+
+def _say(say: Say, row: Row, text: str) -> None:
+    say(f"{row.name}: {text}")

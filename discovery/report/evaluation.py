@@ -1,0 +1,98 @@
+"""The report of an evaluation: the table, every seed in a picture, and what made them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from discovery import markdown
+from discovery.evaluation import Returns, Store, Table
+from discovery.evaluation.folder import ASKED, RESULTS, RETURNS, held_evaluation, read_table
+from discovery.figures import seeds_chart
+from discovery.report.asked import asked
+from discovery.report.page import Page, figures
+
+CAPTIONS = {"seeds.png": "The return of every seed, and means with standard errors"}
+
+
+def is_one(folder: Path) -> bool:
+    """Return whether the folder is that of an evaluation."""
+    return (folder / ASKED).exists()
+
+
+def page(folder: Path) -> Page:
+    """Return the report; draws its figure, too."""
+    held = held_evaluation(folder)
+    store = Store(folder / RETURNS)
+    results = _results(folder)
+    table = None if results is None else results[0]
+    returns = _common(store, [r.name for r in table.rows] if table else list(held["objectives"]))
+    title = f"{_named(held)}: {', '.join(returns)}" if returns else _named(held)
+    if returns:
+        levels = dict(table.levels) if table else {}
+        seeds_chart(returns, folder / "figures" / "seeds.png", levels, title)
+    shown = table or (Table.of(returns) if returns else None)
+    parts = [part for part in _parts(folder, held, store, shown, results) if part]
+    return Page(title, parts, folder, results is not None)
+
+
+def _parts(
+    folder: Path,
+    held: dict[str, Any],
+    store: Store,
+    table: Table | None,
+    results: "tuple[Table, dict[str, Any]] | None",
+) -> Iterator[str]:
+    done = {name: len(store.seeds(name)) for name in held["objectives"]}
+    if results is None:
+        counts = ", ".join(f"{markdown.escaped(name)} {count}" for name, count in done.items())
+        yield (
+            f"> **Not finished:** seeds done so far: {counts}. The table is over the seeds that "
+            "all objectives have."
+        )
+    yield (
+        f"Mean true return, {held.get('episodes')} episodes an agent, on a draw of the data and "
+        "with seeds that no discovery or tuning sees; ± is a standard error. Differences are "
+        "paired by seed, with a 95 % bootstrap interval and a paired t test."
+    )
+    if table is not None:
+        yield table.markdown()
+    yield from figures(folder, CAPTIONS).values()
+    yield "## The situation"
+    yield asked(held)
+    yield "## How it was made"
+    yield (
+        f"Seed {markdown.escaped(str(held.get('seed')))}. Every return is in `returns.csv`, and "
+        "every setting in `evaluation.json`."
+    )
+    if results is not None:
+        about = results[1]
+        yield markdown.fenced(str(about.get("command", "")), "sh")
+        versions = about.get("versions")
+        rows = versions.items() if isinstance(versions, dict) else []
+        yield markdown.table(
+            ("package", "version"),
+            [(markdown.escaped(str(name)), markdown.escaped(str(value))) for name, value in rows],
+        )
+
+
+def _results(folder: Path) -> tuple[Table, dict[str, Any]] | None:
+    if not (folder / RESULTS).exists():
+        return None
+    return read_table(folder), json.loads((folder / RESULTS).read_text())
+
+
+def _common(store: Store, names: list[str]) -> Returns:
+    """Return the returns over the seeds that are known of every objective that has any."""
+    known = {name: store.seeds(name) for name in names if store.seeds(name)}
+    if not known:
+        return {}
+    common = set.intersection(*map(set, known.values()))
+    return store.returns(known, sorted(common)) if common else {}
+
+
+def _named(asked: dict[str, Any]) -> str:
+    """Return task and kinds of data in a word."""
+    task, data = asked.get("task"), asked.get("data")
+    kinds = [str(one.get("kind")) for one in data or [] if isinstance(one, dict)]
+    return f"{task.get('name') if isinstance(task, dict) else task}, {' and '.join(kinds)} data"

@@ -1,0 +1,195 @@
+"""The report of a run: its situation, what it found and what that is worth, where it comes from."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mpo
+from discovery import config, markdown
+from discovery.config import Config
+from discovery.report import closed_form
+from discovery.report.asked import asked
+from discovery.report.page import Page, figures
+from discovery.runs import log
+from discovery.runs.folder import Folder
+from discovery.runs.log import Line
+from discovery.statistics import number
+from mpo.errors import RequestError
+
+if TYPE_CHECKING:
+    from discovery.runs.finish import Result
+
+CAPTIONS = {
+    "search.png": "Fitness over generations",
+    "landscape.png": "How hard it pulls on the chosen and pushes on the rejected response",
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the folder of a run holds.
+
+    Attributes:
+      folder: it.
+      config: what the run is described by.
+      lines: one for each generation so far.
+      result: what was found; `None` for a run that has not ended.
+      provenance: of what was found.
+    """
+
+    folder: Folder
+    config: Config
+    lines: Sequence[Line]
+    result: "Result | None"
+    provenance: mpo.Provenance | None
+
+
+def read(path: Path) -> Record:
+    """Return what the folder of a run holds.
+
+    Raises:
+      RequestError: something in it is damaged.
+    """
+    from discovery.runs.discover import found
+
+    folder = Folder(path)
+    ended = folder.results.exists()
+    described = config.from_file(folder.config)
+    return Record(
+        folder=folder,
+        config=described,
+        lines=_lines(folder),
+        result=found(folder) if ended else None,
+        provenance=mpo.load(folder.objective).provenance if ended else None,
+    )
+
+
+def page(record: Record) -> Page:
+    """Return the report."""
+    described = record.config
+    drawn = figures(record.folder.path, CAPTIONS)
+    title = described.about or described.task.name
+    parts = [part for part in _parts(record, drawn) if part]
+    return Page(title, parts, record.folder.path, record.result is not None)
+
+
+def verdict(result: "Result") -> str:
+    """Say in a sentence what came out, with the numbers, whether it pleases or not."""
+    first, row, *_ = result.table().rows
+    other, baseline, found, gain = first.name.upper(), first.mean, row.mean, row.gap
+    assert gain is not None
+    if result.selected == "start":
+        return (
+            "The search found nothing better than where it started, which is ORPO in this "
+            f"family: {found} against {baseline} of {other}."
+        )
+    clear = gain.low > 0 or gain.high < 0
+    words = "more" if gain.mean > 0 else "less"
+    return (
+        f"The objective found earns {found}, {other} {baseline}: {number(abs(gain.mean))} "
+        f"{words} (95 % interval {number(gain.low)} to {number(gain.high)}, p = {gain.p:.2g}, "
+        f"{found.seeds} seeds)" + ("." if clear else ", which these seeds do not tell from chance.")
+    )
+
+
+def _parts(record: Record, drawn: dict[str, str]) -> Iterator[str]:
+    result, described = record.result, record.config
+    if result is None:
+        done, last = len(record.lines), described.search.generations
+        yield (
+            f"> **Not finished:** {done} of {last} generations are done. What it found, and what "
+            "that is worth, will stand here when it has ended."
+        )
+    else:
+        yield markdown.escaped(verdict(result))
+    yield "## The situation"
+    yield asked(described.as_json())
+    if result is not None:
+        yield "## What it is worth"
+        yield _worth(described)
+        yield result.table().markdown()
+    yield "## The search"
+    yield drawn.pop("search.png", "")
+    yield from _search(record)
+    if landscape := drawn.pop("landscape.png", ""):
+        yield "## Its landscape"
+        yield landscape
+    yield from closed_form.parts(record.folder.path)
+    if drawn:
+        yield "## More figures"
+        yield from drawn.values()
+    yield "## How it was made"
+    yield from _origin(record)
+
+
+def _worth(described: Config) -> str:
+    own = described.evaluation
+    return (
+        f"Mean true return of {own.seeds} agents for each objective, {own.episodes:,} episodes "
+        "an agent, on another draw of the data and with other seeds than those the search saw; "
+        "± is a standard error. Differences are paired by seed, with a 95 % bootstrap interval "
+        "and a paired t test. The objectives compared with have their default settings: none was "
+        "tuned here."
+    )
+
+
+def _search(record: Record) -> Iterator[str]:
+    search, lines, result = record.config.search, record.lines, record.result
+    minutes = lines[-1]["seconds"] / 60 if lines else 0.0
+    devices = record.provenance.extra.get("devices") if record.provenance else None
+    on = f" on {markdown.escaped(str(devices))}" if devices else ""
+    yield (
+        f"{markdown.escaped(search.strategy)}, {search.population} members, {len(lines)} "
+        f"generations, σ {search.sigma:g}, in {minutes:.1f} minutes{on}."
+    )
+    if result is None:
+        return
+    yield (
+        f"At the end **{markdown.escaped(result.selected)}** was selected, by agents from other "
+        "seeds:"
+    )
+    rows = [(markdown.escaped(name), str(mean)) for name, mean in result.candidates.items()]
+    yield markdown.table(("candidate", "return"), rows)
+
+
+def _origin(record: Record) -> Iterator[str]:
+    path, about = record.folder.path, record.provenance
+    yield (
+        f"Seed {record.config.seed}. Every setting is in `config.json`, the numbers of every "
+        "generation in `metrics.jsonl`, those of every agent compared in `results.json`."
+    )
+    yield "To go on with it:" if about is None else "The same run again:"
+    out = path if about is None else f"{path}-again"
+    command = ["discovery", "run", "--config", str(record.folder.config), "--out", str(out)]
+    yield markdown.fenced(shlex.join(command), "sh")
+    if about is None:
+        return
+    yield "What it found:"
+    yield markdown.fenced(f"import mpo\nloss = mpo.objective({str(path)!r})", "python")
+    rows = [
+        ("command", about.command),
+        ("made", about.created),
+        ("commit", about.commit),
+        *about.versions.items(),
+        *[(f"data {n}", _digest(one)) for n, one in enumerate(about.data, 1)],
+    ]
+    said = [(markdown.escaped(k), markdown.escaped(str(v))) for k, v in rows if v is not None]
+    yield markdown.table(("what", "which"), said)
+
+
+def _digest(data: Any) -> str | None:
+    """Return what tells a dataset from any other."""
+    if not isinstance(data, Mapping) or "sha256" not in data:
+        return None
+    return f"{data.get('kind')}, seed {data.get('seed')}, SHA-256 of its recipe {data['sha256']}"
+
+
+def _lines(folder: Folder) -> list[Line]:
+    wanted = ("generation", "mean", "best", "worst", "middle", "start", "seconds")
+    found = log.lines(folder.metrics)
+    for number_, line in enumerate(found, 1):
+        if not isinstance(line, dict) or any(name not in line for name in wanted):
+            raise RequestError(f"{folder.metrics} is damaged: line {number_} is no generation's")
+    return found

@@ -1,0 +1,1 @@
+"""Subcommands of `discovery` that this package brings along."""
