@@ -11,6 +11,18 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
+def code(text: str) -> str:
+    """Return the text as code on a line; it may stand in a table."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence, edge = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{edge}{' '.join(text.split())}{edge}{fence}".replace("|", "\\|")
+
+
+def figure(caption: str, path: str) -> str:
+    """Return a picture; `path` is from where the text is."""
+    return f"![{escaped(caption)}](<{path}>)"
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table; columns and cells are Markdown already."""
     lines = [columns, ["---"] * len(columns), *rows]

@@ -1,4 +1,4 @@
-"""Sizes at which evaluations are run: each names the preset that says how a task's agents train."""
+"""Sizes of evaluations: a preset for each task, which says how its agents are trained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,11 @@ class Scale:
     """A size of evaluations.
 
     Attributes:
-      presets: for each task, the preset its agents are trained as in.
-      seeds: agents for each objective.
-      episodes: that measure each agent.
+      presets: for each task, the preset its agents are trained and measured as in.
       about: a line for lists.
     """
 
     presets: Mapping[str, str]
-    seeds: int
-    episodes: int
     about: str
 
     def preset(self, task: str) -> str:
@@ -40,19 +36,14 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "three_legged_ant": "tla-small",
                 "token_bandit": "quick",
             },
-            seeds=8,
-            episodes=32,
             about="minutes a row on two cores",
         ),
-        # Mirror-preference paper, section 4 and table 1: 25 agents, 100 trajectories each.
         "paper": Scale(
             presets={
                 "hopper": "hopper-paper",
                 "three_legged_ant": "tla-paper",
                 "token_bandit": "quick",
             },
-            seeds=25,
-            episodes=100,
             about="the mirror-preference paper's sizes, for a data-centre GPU",
         ),
     }

@@ -28,7 +28,8 @@ class Mean:
     def __str__(self) -> str:
         if self.seeds == 0:
             return f"all {self.failed} failed"
-        text = f"{number(self.mean)} ± {number(self.standard_error)}"
+        error = f" ± {number(self.standard_error)}" if self.seeds > 1 else ""
+        text = f"{number(self.mean)}{error}"
         return (
             f"{text} ({self.failed} of {self.seeds + self.failed} failed)" if self.failed else text
         )
@@ -86,3 +87,8 @@ def difference(
 def number(value: float) -> str:
     """Write a return: whole from a hundred on, else with three digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def signed(value: float) -> str:
+    """Write a difference of returns, with its sign."""
+    return f"{'-' if value < 0 else '+'}{number(abs(value))}"

@@ -3,8 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from envs.base import Task
 from mpo.errors import RequestError, unknown
@@ -18,23 +17,21 @@ class Entry(NamedTuple):
     about: str
 
 
-TASKS: Mapping[str, Entry] = MappingProxyType(
-    {
-        "hopper": Entry(
-            "envs.physics:Hopper", "a one-legged robot runs without falling (11 seen, 3 actions)"
-        ),
-        "ant": Entry("envs.physics:Ant", "a four-legged robot runs (27 seen, 8 actions)"),
-        "three_legged_ant": Entry(
-            "envs.physics:ThreeLeggedAnt", "the Ant, made to run without its fourth leg"
-        ),
-        "token_bandit": Entry(
-            "envs.bandit:TokenBandit", "ten tokens of a hundred near a rewarded one; exact answers"
-        ),
-        "reach": Entry(
-            "envs.toy:Reach", "a point walks to the origin; returns in closed form, for tests"
-        ),
-    }
-)
+TASKS: Final[dict[str, Entry]] = {
+    "hopper": Entry(
+        "envs.physics:Hopper", "a one-legged robot runs without falling (11 seen, 3 actions)"
+    ),
+    "ant": Entry("envs.physics:Ant", "a four-legged robot runs (27 seen, 8 actions)"),
+    "three_legged_ant": Entry(
+        "envs.physics:ThreeLeggedAnt", "the Ant, made to run without its fourth leg"
+    ),
+    "token_bandit": Entry(
+        "envs.bandit:TokenBandit", "ten tokens of a hundred near a rewarded one; exact answers"
+    ),
+    "reach": Entry(
+        "envs.toy:Reach", "a point walks to the origin; returns in closed form, for tests"
+    ),
+}
 
 
 def tasks() -> Mapping[str, str]:

@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from llm_transfer.closed_form.fitting import fit
     from llm_transfer.snippets.exporting import export
     from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 _WHERE: Final = {
     "TorchLoss": "snippets.torch_loss",
     "export": "snippets.exporting",
+    "fit": "closed_form.fitting",
     "torch_loss": "snippets.torch_loss",
 }
 
-__all__ = ["TorchLoss", "export", "torch_loss"]
+__all__ = ["TorchLoss", "export", "fit", "torch_loss"]
 
 
 def __getattr__(name: str) -> Any:

@@ -48,7 +48,7 @@ def evaluate(
     Example: discovery evaluate --task hopper --dataset shuffled --objective orpo
     --objective runs/quick --seeds 25
     """
-    described = _situation(task, dataset, level, preset, set_, seed)
+    described = asked_situation(task, dataset, level, preset, set_, seed)
     contestants = _contestants(objective, tuned)
     if seeds < 2:
         raise RequestError(f"seeds is {seeds}: a standard error needs at least 2")
@@ -91,7 +91,7 @@ def tune(
 
     Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
     """
-    described = _situation(task, dataset, level, preset, set_, seed)
+    described = asked_situation(task, dataset, level, preset, set_, seed)
     _contestants(objective, None)
     if seeds < 1 or episodes < 1:
         raise RequestError("seeds and episodes must be at least 1")
@@ -118,7 +118,7 @@ def tune(
     show_table("", ("objective", "settings", "learning rate", "mean return", "tried"), rows)
 
 
-def _situation(
+def asked_situation(
     task: str | None,
     dataset: str | None,
     level: str | None,

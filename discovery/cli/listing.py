@@ -2,8 +2,11 @@
 
 import inspect
 
+import numpy as np
+
 import mpo
 from discovery.cli.output import JSON, show_json, show_table
+from discovery.statistics import mean
 from mpo.objectives import OBJECTIVES
 from mpo.potentials import POTENTIALS
 
@@ -20,10 +23,7 @@ def show(as_json: bool = JSON) -> None:
         "tasks": dict(envs.tasks()),
         "dataset kinds": {name: kind.summary for name, kind in KINDS.items()},
         "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
-        "objectives found": {
-            name: f"{about.task}: {about.results.get('about', '')}".rstrip(": ")
-            for name, about in mpo.shipped().items()
-        },
+        "objectives found": {name: _origin(about) for name, about in mpo.shipped().items()},
         "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
         "strategies": {name: entry.about for name, entry in STRATEGIES.items()},
     }
@@ -39,3 +39,11 @@ def show(as_json: bool = JSON) -> None:
 
 def _first_line(thing: object) -> str:
     return (inspect.getdoc(thing) or "").split("\n", 1)[0]
+
+
+def _origin(about: mpo.Provenance) -> str:
+    """Say where a shipped objective was found, and what its run measured there."""
+    where = ", ".join(str(recipe["kind"]) for recipe in about.data)
+    returns = about.results["returns"]
+    found, orpo = (mean(np.array(returns[name], float)) for name in ("found", "orpo"))
+    return f"{about.task}, {where} data: {found} where ORPO earned {orpo}"

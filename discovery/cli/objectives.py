@@ -1,22 +1,43 @@
 """`discovery landscape`: what the gradients of objectives look like."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from discovery.cli.output import JSON, show_json
-from mpo import objective
+from mpo import OBJECTIVES, objective
+
+if TYPE_CHECKING:
+    from discovery.landscape import Grid
+    from discovery.trajectory import Trajectory
 
 DEFAULT = Path("landscapes")
+BASELINE = "orpo"
 
 
 def landscape(
-    names: list[str] = typer.Argument(help="Objectives to draw side by side, by name."),
+    names: list[str] = typer.Argument(
+        help="Objectives to draw side by side: names, folders of runs or found/…. One that was "
+        "found stands beside ORPO."
+    ),
     out: Path = typer.Option(DEFAULT, help="Folder for landscape.png and landscape.npz."),
-    low: float = typer.Option(-5.0, help="Lowest log-probability per step."),
-    high: float = typer.Option(-0.01, help="Highest log-probability per step."),
+    low: float | None = typer.Option(
+        None, help="Lowest log-probability per step.", show_default="around the trajectory, or -5"
+    ),
+    high: float | None = typer.Option(
+        None, help="Highest log-probability per step.", show_default="around it, or -0.01"
+    ),
     points: int = typer.Option(101, help="Points along each side."),
-    progress: float = typer.Option(0.0, min=0.0, max=1.0, help="Moment of training, 0 to 1."),
+    progress: list[float] = typer.Option(
+        [0.0, 0.5, 1.0],
+        min=0.0,
+        max=1.0,
+        help="Moment of training, 0 to 1, for objectives that change with it; repeat.",
+    ),
+    trajectory: Path | None = typer.Option(
+        None, help="A recorded training to draw on all; a run's own is drawn on what it found."
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Draw |∂loss/∂log π| of the chosen and the rejected response, on one colour scale.
@@ -25,11 +46,14 @@ def landscape(
     """
     import numpy as np
 
-    from discovery.landscape import Grid, draw
+    from discovery.landscape import draw
 
     objectives = {name: objective(name) for name in names}
-    grid = Grid(low=low, high=high, points=points)
-    drawn = draw(objectives, grid, out / "landscape.png", progress)
+    if len(names) == 1 and names[0] not in OBJECTIVES:
+        objectives = {BASELINE: objective(BASELINE), **objectives}
+    visited = _trajectories(list(objectives), trajectory)
+    grid = _grid(visited, low, high, points)
+    drawn = draw(objectives, grid, out / "landscape.png", progress, visited)
     np.savez(out / "landscape.npz", allow_pickle=False, log_pi=grid.axis, **drawn)
     peaks = {
         name: {"chosen": float(v[..., 0].max()), "rejected": float(v[..., 1].max())}
@@ -44,3 +68,26 @@ def landscape(
             f"{peak['rejected']:.3g} (rejected)"
         )
     print(f"drawn in {out / 'landscape.png'}")
+
+
+def _trajectories(names: list[str], given: Path | None) -> "dict[str, Trajectory]":
+    """Return the trajectory to draw on each objective: the given one, or that of its run."""
+    from discovery import trajectory
+
+    if given is not None:
+        return dict.fromkeys(names, trajectory.load(given))
+    paths = {name: Path(name) / trajectory.FILE for name in names if name not in OBJECTIVES}
+    return {name: trajectory.load(path) for name, path in paths.items() if path.exists()}
+
+
+def _grid(
+    trajectories: "dict[str, Trajectory]", low: float | None, high: float | None, points: int
+) -> "Grid":
+    from discovery.landscape import Grid
+
+    around = Grid.around(list(trajectories.values()), points)
+    return Grid(
+        low=around.low if low is None else low,
+        high=around.high if high is None else high,
+        points=points,
+    )

@@ -18,15 +18,15 @@ def paper(
     out: Path | None = typer.Option(
         None,
         help="Folder for all of it; the same command continues what is there.",
-        show_default="paper/EXHIBIT-SCALE",
+        show_default="runs/EXHIBIT-SCALE",
     ),
     seeds: int | None = typer.Option(
         None,
         help="Agents for each objective; in a figure, trainings that dots are drawn of.",
-        show_default="8 or 25, by scale; 1 in a figure",
+        show_default="the preset's: 16 or 25; 1 in a figure",
     ),
     episodes: int | None = typer.Option(
-        None, help="Episodes that measure each agent.", show_default="32 or 100, by scale"
+        None, help="Episodes that measure each agent.", show_default="the preset's"
     ),
     only: list[str] = typer.Option([], help="A row, by name; repeat for several."),
     set_: list[str] = typer.Option(
@@ -60,7 +60,7 @@ def paper(
 
     command = shlex.join(["discovery", *sys.argv[1:]])
     request = Request(chosen, scale, seeds, episodes, tuple(only), changes, known, command)
-    folder = out or Path("paper") / f"{exhibit}-{scale}"
+    folder = out or Path("runs") / f"{exhibit}-{scale}"
     pages = make(request, folder, _say)
     if as_json:
         show_json(json.loads((folder / "results.json").read_text()))

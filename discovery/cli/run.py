@@ -39,7 +39,7 @@ def run(
     """Discover an objective: search, select, compare on other data, write it down.
 
     Interrupt it whenever you like: the same command goes on where it was. The folder holds
-    the artifact (objective.json and .npz), report.md with its figures, and every number.
+    the artifact (objective.json and .npz), the report (report.html and .md), and every number.
 
     Example: discovery run --preset quick --out runs/quick
     """
@@ -76,4 +76,4 @@ def _show(result: "Result", folder: Path, as_json: bool) -> None:
     table = result.table()
     show_table("", table.columns(), table.cells())
     print(f"\n{verdict(result)}")
-    print(f"Report: {folder / 'report.md'}. In Python: mpo.objective({str(folder)!r})")
+    print(f"Report: {folder / 'report.html'}. In Python: mpo.objective({str(folder)!r})")

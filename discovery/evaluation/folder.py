@@ -18,6 +18,7 @@ from discovery.stopping import Interrupted, asked_to_stop
 from discovery.streams import Purpose
 from mpo import treefile
 from mpo.errors import RequestError
+from mpo.objectives import OBJECTIVES
 from mpo.versions import versions
 
 Say = Callable[[str], None]
@@ -64,12 +65,11 @@ def run(asked: Evaluation, out: Path | None, say: Say) -> Table:
     store = Store() if out is None else _claimed(asked, out)
     seeds = range(asked.seeds)
     known = all((name, seed) in store for name in asked.contestants for seed in seeds)
-    returns = store.returns(asked.contestants, seeds) if known else _trained(asked, store, out, say)
     before = earlier(asked, out) if known and out is not None else None
-    levels = _levels(asked.config) if before is None else before.levels
-    notes = {n: "tuned" if c.tuned else "default" for n, c in asked.contestants.items()}
-    table = Table.of(returns, levels, notes)
-    if out is not None:
+    returns = store.returns(asked.contestants, seeds) if known else _trained(asked, store, out, say)
+    notes = {name: _note(name, one) for name, one in asked.contestants.items()}
+    table = Table.of(returns, _levels(asked.config) if before is None else before.levels, notes)
+    if out is not None and (before is None or table.as_json() != before.as_json()):
         _write(asked, table, out)
     return table
 
@@ -89,6 +89,11 @@ def read_table(out: Path) -> Table:
         return Table.from_json(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{path} is damaged or missing: {error!r}") from error
+
+
+def command(out: Path) -> str:
+    """Return the command that made the table in a folder."""
+    return str(json.loads((out / RESULTS).read_text()).get("command", ""))
 
 
 def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Returns:
@@ -111,6 +116,11 @@ def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Ret
             store,
             told=told,
         )
+
+
+def _note(name: str, contestant: Contestant) -> str:
+    """Say where the settings of an objective are from; one that was found brings its own."""
+    return "tuned" if contestant.tuned else "default" if name in OBJECTIVES else ""
 
 
 def _write(asked: Evaluation, table: Table, out: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from discovery import markdown, statistics
 from discovery.evaluation.returns import Returns
-from discovery.statistics import Difference, Mean, number
+from discovery.statistics import Difference, Mean, number, signed
 from discovery.strict_json import numbers, strict
 
 
@@ -73,7 +73,7 @@ class Table:
                 ("", "", "")
                 if gap is None or not math.isfinite(gap.mean)
                 else (
-                    f"{gap.mean:+.3g}",
+                    signed(gap.mean),
                     f"{number(gap.low)} to {number(gap.high)}",
                     f"{gap.p:.1e}",
                 )

@@ -1,7 +1,7 @@
 """Tuned settings in a file: each objective's is written as soon as it is found."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +19,15 @@ Say = Callable[[str], None]
 def tuned_into(
     path: Path, config: Config, names: Sequence[str], seeds: int, episodes: int, say: Say
 ) -> dict[str, Tuned]:
-    """Tune the objectives that `path` does not have yet, and write each as it is found."""
+    """Tune the objectives that `path` does not have yet, and write each as it is found.
+
+    Raises:
+      RequestError: `path` holds something else, or cannot be written to; nothing was trained.
+    """
     found = read_tuned(path) if path.exists() else {}
     if all(name in found for name in names):
         return found
+    _write(path, found)
     say("preparing the data")
     ground = situation.prepare(config, Purpose.TUNING, all_devices())
     key = streams.key(Purpose.TUNING, config.seed)
@@ -31,10 +36,17 @@ def tuned_into(
             continue
         told = partial(_points, say, name)
         found[name] = tune(name, ground, key, seeds, episodes, told)
-        content = json.dumps({n: t.as_json() for n, t in found.items()}, indent=2) + "\n"
+        _write(path, found)
+    return found
+
+
+def _write(path: Path, found: Mapping[str, Tuned]) -> None:
+    content = json.dumps({name: one.as_json() for name, one in found.items()}, indent=2) + "\n"
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         treefile.replace(path, content.encode())
-    return found
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise RequestError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _points(say: Say, name: str, done: int, points: int) -> None:

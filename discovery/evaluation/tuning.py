@@ -6,6 +6,7 @@ numbers of an objective are traced, so agents of the whole grid train side by si
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from discovery.cohort import Cohort
 from discovery.evaluation.contest import Contestant
 from discovery.situation import Situation
 from discovery.statistics import Mean
+from discovery.strict_json import numbers, strict
 
 FACTORS = (0.1, 0.3, 1.0, 3.0)
 """Learning rates tried, as multiples of the situation's."""
@@ -64,12 +66,15 @@ class Tuned:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        return dataclasses.asdict(self)
+        plain: dict[str, Any] = strict(dataclasses.asdict(self))
+        return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Tuned":
         """Return what `as_json` wrote."""
-        return cls(**{**values, "mean": Mean(**values["mean"])})
+        if not 0 < values["learning_rate"] < math.inf:
+            raise ValueError(f"a learning rate of {values['learning_rate']}")
+        return cls(**{**values, "mean": Mean(**numbers(values["mean"]))})
 
 
 def tune(

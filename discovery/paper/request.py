@@ -24,8 +24,8 @@ class Request:
     Attributes:
       exhibit: which.
       scale: a name of `discovery.scales.SCALES`.
-      seeds: agents for each objective; the scale's, if `None`.
-      episodes: that measure each; the scale's, if `None`.
+      seeds: agents for each objective; as many as in the row's preset, if `None`.
+      episodes: that measure each; likewise.
       only: names of rows; all of them, if there are none.
       changes: settings on top of every row's, such as `{"data.rows": 64}`.
       tuned: settings of objectives that were tuned, by name.
@@ -66,11 +66,12 @@ class Request:
         }
         if not contestants:
             return None
+        described = self.config(row)
         return Evaluation(
-            config=self.config(row),
+            config=described,
             contestants=contestants,
-            seeds=self.size.seeds if self.seeds is None else self.seeds,
-            episodes=self.size.episodes if self.episodes is None else self.episodes,
+            seeds=described.evaluation.seeds if self.seeds is None else self.seeds,
+            episodes=described.evaluation.episodes if self.episodes is None else self.episodes,
             command=self.command,
         )
 

@@ -15,7 +15,8 @@ from discovery.evaluation import folder as evaluations
 from discovery.evaluation.table import Row as Line
 from discovery.paper.exhibit import Row
 from discovery.paper.request import Made, Request, Say
-from discovery.report.page import Page
+from discovery.report import Page
+from discovery.statistics import number, signed
 from mpo import treefile
 
 NOT_SHIPPED, NOT_MEASURED = "not shipped", "not measured"
@@ -29,11 +30,13 @@ class Measured:
       row: of the table.
       table: of its objectives, by their names; `None`, if it was not measured yet.
       folder: of its evaluation.
+      command: that measured it.
     """
 
     row: Row
     table: Table | None
     folder: Path
+    command: str = ""
 
     def line(self, column: str) -> Line | None:
         """Return what was measured of the objective in a column."""
@@ -47,13 +50,13 @@ class Measured:
             return ""
         if line is None:
             return NOT_SHIPPED if name in self.row.missing else NOT_MEASURED
-        gap = f" ({line.gap.mean:+.3g})" if line.gap is not None else ""
-        return f"{line.mean}{gap}"
+        known = line.gap is not None and math.isfinite(line.gap.mean)
+        return f"{line.mean} ({signed(line.gap.mean)})" if line.gap and known else str(line.mean)
 
     def expert(self) -> str:
         """Return what the expert earns in the data."""
         levels = self.table.levels if self.table else {}
-        return next((f"{v:.4g}" for name, v in levels.items() if name.startswith("expert")), "")
+        return next((number(v) for name, v in levels.items() if name.startswith("expert")), "")
 
 
 def measure(request: Request, row: Row, out: Path, say: Say) -> None:
@@ -80,7 +83,8 @@ def measured(request: Request, out: Path) -> list[Measured]:
     for row in request.exhibit.rows:
         asked, folder = request.evaluation(row), _folder(out, row)
         table = None if asked is None else evaluations.earlier(asked, folder)
-        found.append(Measured(row, table, folder))
+        command = "" if table is None else evaluations.command(folder)
+        found.append(Measured(row, table, folder, command))
     return found
 
 
@@ -106,7 +110,7 @@ def _parts(request: Request, rows: Sequence[Measured]) -> Iterator[str]:
         ],
     )
     if missing := sorted({name for one in rows for name in one.row.missing}):
-        names = ", ".join(f"`{name}`" for name in missing)
+        names = ", ".join(map(markdown.code, missing))
         yield f"Not shipped with this version, and so not measured: {names}."
     yield (
         "Differences below are paired by seed, with a 95 % bootstrap interval and a paired t "
@@ -117,7 +121,9 @@ def _parts(request: Request, rows: Sequence[Measured]) -> Iterator[str]:
             yield f"## {markdown.escaped(one.row.about)}"
             yield one.table.markdown()
     yield "## How it was made"
-    yield markdown.fenced(request.command, "sh")
+    commands = dict.fromkeys(one.command for one in rows if one.command)
+    if commands:
+        yield markdown.fenced("\n".join(commands), "sh")
     yield (
         "Every return is in `returns.csv`; the settings of a row are in its "
         "`rows/NAME/evaluation.json`."
@@ -132,8 +138,9 @@ def _seeds(one: Measured) -> str:
 
 def _in_the_paper(row: Row) -> str:
     said: dict[str, list[str]] = {}
-    for column, text in row.paper.items():
-        said.setdefault(text, []).append(column)
+    for column in row.objectives:
+        if column in row.paper:
+            said.setdefault(row.paper[column], []).append(column)
     return "; ".join(
         markdown.escaped(f"{', '.join(columns)}: {text}") for text, columns in said.items()
     )

@@ -23,9 +23,10 @@ class Page:
     folder: Path
     finished: bool
 
-    def markdown(self) -> str:
-        """Return it as Markdown."""
-        return "\n\n".join((f"# {markdown.escaped(self.title)}", *self.parts)) + "\n"
+    def markdown(self, prefix: str = "") -> str:
+        """Return it as Markdown, with `prefix` before the path of every figure."""
+        text = "\n\n".join((f"# {markdown.escaped(self.title)}", *self.parts)) + "\n"
+        return text.replace("](<", f"](<{prefix}")  # of figures: elsewhere "<" is escaped
 
 
 def figures(folder: Path, captions: dict[str, str]) -> dict[str, str]:
@@ -37,7 +38,6 @@ def figures(folder: Path, captions: dict[str, str]) -> dict[str, str]:
     """
     found = sorted(path.name for path in (folder / "figures").glob("*.png"))
     return {
-        name: f"![{markdown.escaped(captions.get(name, name.removesuffix('.png')))}]"
-        f"(<figures/{name}>)"
+        name: markdown.figure(captions.get(name, name.removesuffix(".png")), f"figures/{name}")
         for name in found
     }

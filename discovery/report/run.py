@@ -85,7 +85,7 @@ def verdict(result: "Result") -> str:
             "The search found nothing better than where it started, which is ORPO in this "
             f"family: {found} against {baseline} of {other}."
         )
-    clear = gain.low > 0 or gain.high < 0
+    clear = (gain.low > 0 or gain.high < 0) and gain.p < 0.05
     words = "more" if gain.mean > 0 else "less"
     return (
         f"The objective found earns {found}, {other} {baseline}: {number(abs(gain.mean))} "
@@ -190,6 +190,6 @@ def _lines(folder: Folder) -> list[Line]:
     wanted = ("generation", "mean", "best", "worst", "middle", "start", "seconds")
     found = log.lines(folder.metrics)
     for number_, line in enumerate(found, 1):
-        if not isinstance(line, dict) or any(name not in line for name in wanted):
+        if any(name not in line for name in wanted):
             raise RequestError(f"{folder.metrics} is damaged: line {number_} is no generation's")
     return found

@@ -72,7 +72,7 @@ def _html(made: Page) -> str:
 def _markdown(made: Page, path: Path) -> str:
     """Return the Markdown, its figures found from where it is to be."""
     here = os.path.relpath(made.folder, path.parent)
-    return made.markdown().replace("](<figures/", f"](<{'' if here == '.' else here + '/'}figures/")
+    return made.markdown("" if here == "." else f"{here}/")
 
 
 def _draw_search(record: run.Record) -> None:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import mpo
-from discovery import situation, statistics, streams
+from discovery import situation, statistics, streams, trajectory
 from discovery.cohort import Cohort
 from discovery.config import Config
 from discovery.evaluation import Contestant, Returns, Table, evaluate
@@ -26,6 +26,7 @@ from discovery.search import Search
 from discovery.statistics import Mean
 from discovery.streams import Purpose
 from discovery.strict_json import strict
+from discovery.trajectory import Trajectory
 from mpo import treefile
 from mpo.objectives import Objective
 from mpo.versions import versions
@@ -43,6 +44,8 @@ class Result:
       candidates: mean return of each candidate, over the seeds of the selection.
       returns: of each objective that was compared, seed by seed.
       authors: mean return of the agents that made the data, by name.
+      trajectory: of an agent trained under it on the data of the search; `None` in a
+        result that was read from a folder, where it has a file of its own.
     """
 
     objective: Objective
@@ -50,6 +53,7 @@ class Result:
     candidates: Mapping[str, Mean]
     returns: Returns
     authors: Mapping[str, float]
+    trajectory: Trajectory | None = None
 
     def table(self) -> Table:
         """Return the comparison: differences are to the first objective it was against."""
@@ -73,6 +77,10 @@ def finish(search: Search, progress: Progress, watcher: Watcher) -> Result:
     config = search.config
     watcher.phase("selecting")
     selected, candidates, objective = _select(search, progress)
+    watcher.phase("recording a training")
+    seen = trajectory.record(
+        objective, search.situation, streams.key(Purpose.SELECTION, config.seed)
+    )
     watcher.phase("preparing other data")
     ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
     asked = config.evaluation
@@ -85,9 +93,8 @@ def finish(search: Search, progress: Progress, watcher: Watcher) -> Result:
         asked.episodes,
         told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
     )
-    return Result(
-        objective, selected, candidates, returns, situation.earned(config, Purpose.EVALUATION)
-    )
+    authors = situation.earned(config, Purpose.EVALUATION)
+    return Result(objective, selected, candidates, returns, authors, seen)
 
 
 def write(config: Config, progress: Progress, result: Result, folder: Folder) -> None:
@@ -104,8 +111,12 @@ def write(config: Config, progress: Progress, result: Result, folder: Folder) ->
     figures = folder.path / "figures"
     caption = f"{config.about or config.task.name} (seed {config.seed})"
     search_curve(progress.lines, figures / "search.png", result.authors, caption)
+    seen = {} if result.trajectory is None else {FOUND: result.trajectory}
+    for one in seen.values():
+        one.save(folder.path / trajectory.FILE)
     drawn = {"ORPO": mpo.objective("orpo"), FOUND: result.objective}
-    draw(drawn, Grid(), figures / "landscape.png")
+    grid = Grid.around(list(seen.values()))
+    draw(drawn, grid, figures / "landscape.png", trajectories=seen)
     report.write(folder.path)
 
 
@@ -127,7 +138,7 @@ def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provena
         versions=versions(*PACKAGES),
         commit=_commit(),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        extra={"devices": f"{jax.device_count()} devices ({jax.devices()[0].device_kind})"},
+        extra={"devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}"},
     )
 
 

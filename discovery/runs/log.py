@@ -25,9 +25,12 @@ def lines(path: Path) -> list[Line]:
     whole = []
     for text in path.read_text(errors="replace").splitlines():
         try:
-            whole.append(json.loads(text))
+            line = json.loads(text)
         except json.JSONDecodeError:
             break
+        if not isinstance(line, dict):
+            break
+        whole.append(line)
     return whole
 
 

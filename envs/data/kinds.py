@@ -3,9 +3,9 @@
 A new kind is one line of `KINDS` (and a function, if it mixes agents in a new way).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Final
 
 import jax
 import numpy as np
@@ -54,20 +54,18 @@ class Kind:
     close: bool = False
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "base": Kind("expert against a reference agent"),
-        "noisy": Kind("base, with a share of the rankings flipped (10 % by default)", flip=0.1),
-        "shuffled": Kind(
-            "25 % expert-expert, 50 % expert-reference, 25 % reference-reference", cast=mixed
-        ),
-        "poor_judge": Kind(
-            "expert against a close reference, judged at a high temperature",
-            judge="high",
-            close=True,
-        ),
-    }
-)
+KINDS: Final[dict[str, Kind]] = {
+    "base": Kind("expert against a reference agent"),
+    "noisy": Kind("base, with a share of the rankings flipped (10 % by default)", flip=0.1),
+    "shuffled": Kind(
+        "25 % expert-expert, 50 % expert-reference, 25 % reference-reference", cast=mixed
+    ),
+    "poor_judge": Kind(
+        "expert against a close reference, judged at a high temperature",
+        judge="high",
+        close=True,
+    ),
+}
 
 
 def kind(name: str) -> Kind:

@@ -36,11 +36,13 @@ class Front:
       objective: what they stand for.
       points: the paper's form, which is always there, and the front from short to long.
       trajectory: where they were fitted.
+      temporal: whether the objective changes with progress.
     """
 
     objective: MPO
     points: tuple[Point, ...]
     trajectory: Trajectory
+    temporal: bool
 
     def __getitem__(self, name: str) -> Point:
         for point in self.points:
@@ -86,16 +88,14 @@ def fit(
       RequestError: there is no trajectory, or the objective has no potentials, or a function
         is unknown.
     """
-    for name in library:
-        if name not in FUNCTIONS:
-            raise unknown("function", name, FUNCTIONS)
-    if terms < 1:
-        raise RequestError(f"a formula of {terms} terms: it must have at least 1")
-    original = mirror(objective if isinstance(objective, Objective) else mpo.objective(objective))
+    original = check(
+        objective if isinstance(objective, Objective) else mpo.objective(objective), terms, library
+    )
     where = trajectory if trajectory is not None else _own(objective)
     visited = where.visited()
     names = tuple(dict.fromkeys((*library, "log")))
-    problem = Problem.of(original, visited, names, temporal=_temporal(original, visited))
+    temporal = _temporal(original, visited)
+    problem = Problem.of(original, visited, names, temporal=temporal)
     sketch = problem.every(-(-problem.points // _SKETCH))
     allowed = [i for i, name in enumerate(names) if name in library]
     allowed += [i + len(names) for i in allowed] if problem.lam > 0 else []
@@ -118,7 +118,17 @@ def fit(
         )
 
     points = [point(f"closed_form_{len(one.subset)}", one) for one in front]
-    return Front(original, (point(PAPER, paper), *points), where)
+    return Front(original, (point(PAPER, paper), *points), where, temporal)
+
+
+def check(objective: Objective, terms: int, library: Sequence[str] = LIBRARY) -> MPO:
+    """Return what is to be fitted, or refuse what `fit` would refuse; nothing is computed."""
+    for name in library:
+        if name not in FUNCTIONS:
+            raise unknown("function", name, FUNCTIONS)
+    if terms < 1:
+        raise RequestError(f"a formula of {terms} terms: it must have at least 1")
+    return mirror(objective)
 
 
 def _own(objective: object) -> Trajectory:
@@ -154,7 +164,7 @@ def _temporal(objective: MPO, visited: recorded.Visited) -> bool:
 
 
 def _best(problem: Problem, allowed: Sequence[int], terms: int) -> Iterator[Subset]:
-    """Yield the best subset of each size."""
+    """Yield the best subset of each size, until nothing is left to be gained."""
     found: list[Solution] = []
     for size in range(1, terms + 1):
         if size <= _FULL:
@@ -162,8 +172,11 @@ def _best(problem: Problem, allowed: Sequence[int], terms: int) -> Iterator[Subs
         else:
             wanted = _extended([one.subset for one in found[:_WIDTH]], allowed)
         found = sorted((problem.solve(subset) for subset in wanted), key=lambda one: one.error)
-        if found:
-            yield found[0].subset
+        if not found:
+            return
+        yield found[0].subset
+        if found[0].error < _EXACT:
+            return
 
 
 def _extended(subsets: Iterable[Subset], allowed: Sequence[int]) -> list[Subset]:

@@ -1,13 +1,16 @@
 """A closed form: weights of a few functions of x = π in ψ and in φ⁻¹, and λ."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import sympy
 from sympy import Abs, exp, log, sign, sqrt
 
 import mpo
+from llm_transfer.expressions.potentials import tidy
 from mpo.objectives import Objective
 from mpo.potentials import BasisPotential
 
@@ -48,9 +51,8 @@ class Term:
 
     def formula(self) -> sympy.Expr:
         """Return it as a formula in x, and t for the progress of training."""
-        start, end = (sympy.Float(f"{weight:.3g}", 3) for weight in (self.start, self.end))
-        weight = start if self.start == self.end else start * (1 - T) + end * T
-        return weight * READABLE[self.function](X)
+        change = float(Decimal(repr(self.end)) - Decimal(repr(self.start)))
+        return (tidy(self.start) + tidy(change) * T) * READABLE[self.function](X)
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,24 @@ class Point:
         """The number of terms."""
         return len(self.psi) + len(self.phi_inv)
 
-    def formula(self, potential: str) -> sympy.Expr:
+    def formula(self, which: str) -> sympy.Expr:
         """Return "psi" or "phi_inv" as a formula in x, and t for the progress of training."""
-        terms: Sequence[Term] = getattr(self, potential)
+        terms: Sequence[Term] = getattr(self, which)
         return sympy.Add(*(term.formula() for term in terms), evaluate=False)
+
+    def potential(self, which: str) -> BasisPotential:
+        """Return "psi" or "phi_inv"."""
+        terms: Sequence[Term] = getattr(self, which)
+        library = tuple(term.function for term in terms) or ("log",)
+
+        def at(end: str) -> BasisPotential:
+            weights = {term.function: float(getattr(term, end)) for term in terms}
+            return BasisPotential.of(weights, library=library)
+
+        start = at("start")
+        if all(term.start == term.end for term in terms):
+            return start
+        return dataclasses.replace(start, weight_end=at("end").weight)
 
     def objective(self) -> Objective:
         """Return the objective that it is: the paper's, where it has its form."""
@@ -89,13 +105,13 @@ class Point:
         if None not in weights:
             alpha, beta = weights
             return mpo.objective("closed_form", alpha=alpha, beta=beta, **common)
-        psi, phi_inv = _potential(self.psi), _potential(self.phi_inv)
+        psi, phi_inv = self.potential("psi"), self.potential("phi_inv")
         return mpo.objective("mpo", psi=psi, phi_inv=phi_inv, **common)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values, the formulas as text beside the weights."""
         formulas = {f"{name}_formula": str(self.formula(name)) for name in ("psi", "phi_inv")}
-        return {"size": self.size, **asdict(self), **formulas}
+        return {"size": self.size, **dataclasses.asdict(self), **formulas}
 
 
 def _only_log(terms: Sequence[Term]) -> float | None:
@@ -105,15 +121,3 @@ def _only_log(terms: Sequence[Term]) -> float | None:
     (first, *others) = terms
     plain = first.function == "log" and first.start == first.end and not others
     return first.start if plain else None
-
-
-def _potential(terms: Sequence[Term]) -> BasisPotential:
-    library = tuple(term.function for term in terms) or ("log",)
-
-    def at(end: str) -> BasisPotential:
-        weights = {term.function: float(getattr(term, end)) for term in terms}
-        return BasisPotential.of(weights, library=library)
-
-    if all(term.start == term.end for term in terms):
-        return at("start")
-    return BasisPotential(at("start").weight, at("end").weight, library, at("start").positive)

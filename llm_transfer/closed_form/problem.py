@@ -11,10 +11,11 @@ visited, each as often as it did. The error of a fit is that of all these slopes
 of their root mean square.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -111,7 +112,11 @@ class Problem:
 
     def every(self, step: int) -> "Problem":
         """Return the regression at every `step`-th comparison."""
-        return Problem(**{n: v if n == "lam" else v[::step] for n, v in vars(self).items()})
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        some: dict[str, Any] = {
+            n: v[::step] for n, v in values.items() if isinstance(v, np.ndarray)
+        }
+        return dataclasses.replace(self, **some)
 
     @property
     def points(self) -> int:
@@ -192,6 +197,7 @@ class Problem:
             for slope, own in zip(slopes, each, strict=True)
         ]
         kept = tuple(term for term, yes in zip(subset, felt, strict=True) if yes)
+        lam = lam if any(term >= self.functions for term in kept) else self.lam  # or it is unfelt
         return Solution(kept, each[felt], lam, self.error(kept, each[felt], lam))
 
     def _columns(self, subset: Subset) -> tuple[np.ndarray, ...]:

@@ -29,7 +29,8 @@ def test_landscape_draws_and_saves_what_it_drew(tmp_path, capsys):
     assert main(arguments) == 0
     printed = json.loads(capsys.readouterr().out)
     assert (out / "landscape.png").stat().st_size > 10_000
-    saved = np.load(out / "landscape.npz")
+    with np.load(out / "landscape.npz") as file:
+        saved = dict(file)
     assert saved["dpo"].shape == (21, 21, 2)
     # DPO pulls and pushes alike, at most by β; ORPO always pulls by more than 1.
     np.testing.assert_allclose(saved["dpo"][..., 0], saved["dpo"][..., 1], rtol=1e-5)

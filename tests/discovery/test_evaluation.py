@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 
 import jax
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 import mpo
 from discovery import config, situation, streams
 from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, tune
-from discovery.evaluation.folder import Evaluation, run
+from discovery.evaluation.folder import Evaluation, earlier, run
 from discovery.evaluation.tuned_file import read_tuned, tuned_into
 from discovery.evaluation.tuning import FACTORS
 from discovery.processes import all_devices
+from discovery.stopping import Interrupted
 from discovery.streams import Purpose
 from mpo.errors import RequestError
 from tests.discovery.conftest import TINY
@@ -172,7 +174,9 @@ def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
     both = tuned_into(path, tiny, ["sft", "closed_form"], 2, 2, lambda text: None)
     assert both["sft"] == first["sft"]
     assert read_tuned(path) == both
-    for content in ("", "[]", '{"orpo": {}}', '{"orpo": 3}'):
+    held = json.loads(path.read_text())
+    odd = json.dumps({"sft": {**held["sft"], "learning_rate": "fast"}})
+    for content in ("", "[]", '{"orpo": {}}', '{"orpo": 3}', odd):
         path.write_text(content)
         with pytest.raises(RequestError, match="holds no tuned settings"):
             read_tuned(path)
@@ -196,3 +200,68 @@ def test_a_folder_takes_more_objectives_but_no_other_settings(tiny, tmp_path):
     )
     with pytest.raises(RequestError, match=r"objectives\.orpo\.settings"):
         run(changed, tmp_path / "e", lambda text: None)
+
+
+def asked_of(described, *names, seeds=2):
+    return Evaluation(described, contestants(*names), seeds, 2, "discovery evaluate")
+
+
+def test_an_evaluation_that_was_asked_to_stop_keeps_what_it_did(tiny, tmp_path):
+    """Ctrl-C during the first objective: it is kept, and the same call ends as if nothing was."""
+    said = []
+
+    def say(text):
+        said.append(text)
+        if text == "orpo: 0 of 2 seeds done":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="stopped at sft, seed 0 of 2; the same command goes on"):
+        run(asked_of(tiny, "orpo", "sft"), tmp_path / "e", say)
+    assert Store(tmp_path / "e" / "returns.csv").seeds("orpo") == [0, 1]
+    said.clear()
+    table = run(asked_of(tiny, "orpo", "sft"), tmp_path / "e", say)
+    assert said == ["preparing the data", "sft: 0 of 2 seeds done"]
+    assert table == run(asked_of(tiny, "orpo", "sft"), tmp_path / "whole", lambda text: None)
+
+
+def test_a_finished_evaluation_is_read_and_not_made_again(tiny, tmp_path):
+    said: list[str] = []
+    first = run(asked_of(tiny, "orpo", "sft"), tmp_path, said.append)
+    said.clear()
+    assert run(asked_of(tiny, "orpo", "sft"), tmp_path, said.append) == first
+    assert said == []
+    assert earlier(asked_of(tiny, "orpo"), tmp_path) == first
+    other = config.changed(tiny, {"training.hyper.updates": 3})
+    assert earlier(asked_of(other, "orpo"), tmp_path) is None
+    assert earlier(asked_of(tiny, "orpo"), tmp_path / "none") is None
+
+
+def test_a_table_survives_json_with_what_failed():
+    returns = {"orpo": np.array([1.0, 2.0]), "dpo": np.array([np.nan, np.nan])}
+    table = Table.of(returns, {"expert": 4.0})
+    text = json.dumps(table.as_json(), allow_nan=False)
+    np.testing.assert_equal(Table.from_json(json.loads(text)).as_json(), table.as_json())
+    assert "| dpo |  | all 2 failed |  |  |  |" in table.markdown()
+
+
+def test_names_in_a_table_are_shown_as_they_are():
+    table = Table.of({"runs/a|b": np.array([1.0]), "<b>*x*": np.array([2.0])})
+    text = table.markdown()
+    assert r"runs/a\|b" in text
+    assert r"\<b\>\*x\*" in text
+    assert len({line.replace(r"\|", "").count("|") for line in text.splitlines()}) == 1
+
+
+@pytest.mark.parametrize("name", ["distill_dpo", "rpo_bwd", "wdpo"])
+def test_an_objective_that_needs_rewards_says_so_where_there_are_none(ground, name):
+    """As on preference data of one's own, which need not have any."""
+    bare = tuple(dataclasses.replace(source, reward=None) for source in ground.sources)
+    without = dataclasses.replace(ground, sources=bare)
+    with pytest.raises(RequestError, match=rf"'{name}' needs .*reward"):
+        evaluate(contestants(name), without, KEY, range(2), 4)
+
+
+def test_reference_log_probabilities_need_not_be_in_the_data(ground):
+    """Those of the agent before its training are taken: DPO can be trained on any data."""
+    assert all(source.ref_logp is None for source in ground.sources)
+    assert np.isfinite(evaluate(contestants("dpo"), ground, KEY, range(2), 4)["dpo"]).all()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from discovery.statistics import difference, mean, number
+from discovery.statistics import difference, mean, number, signed
 
 RNG = np.random.default_rng(0)
 
@@ -22,6 +22,8 @@ def test_failed_seeds_are_counted_and_not_averaged():
     assert (found.mean, found.seeds, found.failed) == (2.0, 2, 2)
     assert "2 of 4 failed" in str(found)
     assert np.isnan(mean(np.array([np.nan])).mean)
+    assert str(mean(np.array([np.nan, np.inf]))) == "all 2 failed"
+    assert str(mean(np.array([3.0]))) == "3"
 
 
 def test_a_paired_difference_sees_what_the_seeds_share():
@@ -60,3 +62,7 @@ def test_pairs_with_a_failed_seed_are_left_out():
 @pytest.mark.parametrize(("value", "text"), [(1234.5, "1,234"), (99.94, "99.9"), (0.1234, "0.123")])
 def test_returns_are_written_with_the_digits_they_deserve(value, text):
     assert number(value) == text
+
+
+def test_a_difference_is_written_with_its_sign():
+    assert [signed(v) for v in (-1098.4, 0.0, 0.226, 819.2)] == ["-1,098", "+0", "+0.226", "+819"]
