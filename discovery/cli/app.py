@@ -28,7 +28,13 @@ app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")
 app.add_typer(data.app, name="data")
 for entry in importlib.metadata.entry_points(group="discovery.commands"):
-    app.command(entry.name)(entry.load())  # those of packages that this one may not import
+    try:  # those of packages that this one may not import
+        app.command(entry.name)(entry.load())
+    except ImportError as error:
+        print(
+            f"discovery: without {entry.name!r}, which is installed and fails: {error}",
+            file=sys.stderr,
+        )
 
 
 @app.callback()

@@ -137,12 +137,17 @@ class Evaluation(Section):
       seeds: agents trained for each objective, on another draw of the data.
       episodes: that measure each agent.
       selection_seeds: agents trained for each candidate before one is selected.
+      selection: what candidates are selected by, if not the return of those agents: a measure
+        that another package brings (`discovery.runs.selection`).
+      selection_settings: its own.
     """
 
     against: tuple[str, ...] = ("orpo",)
     seeds: int = 8
     episodes: int = 32
     selection_seeds: int = 8
+    selection: str | None = None
+    selection_settings: Settings | None = None
 
     def __post_init__(self) -> None:
         """Refuse an evaluation of nothing."""

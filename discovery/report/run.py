@@ -146,12 +146,11 @@ def _search(record: Record) -> Iterator[str]:
     )
     if result is None:
         return
-    yield (
-        f"At the end **{markdown.escaped(result.selected)}** was selected, by agents from other "
-        "seeds:"
-    )
+    measure = record.config.evaluation.selection
+    by = "agents from other seeds" if measure is None else f"the measure `{measure}`"
+    yield f"At the end **{markdown.escaped(result.selected)}** was selected, by {by}:"
     rows = [(markdown.escaped(name), str(mean)) for name, mean in result.candidates.items()]
-    yield markdown.table(("candidate", "return"), rows)
+    yield markdown.table(("candidate", "return" if measure is None else "score"), rows)
 
 
 def _origin(record: Record) -> Iterator[str]:

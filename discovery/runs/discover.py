@@ -12,7 +12,7 @@ from discovery import search as searching
 from discovery import situation
 from discovery.config import Config
 from discovery.processes import all_devices, primary
-from discovery.runs import finish, loop, trackers
+from discovery.runs import finish, loop, selection, trackers
 from discovery.runs.finish import Result
 from discovery.runs.folder import Folder
 from discovery.runs.watch import Rates
@@ -56,7 +56,7 @@ def discover(
         search = Search(config, ground)
         watcher.phase("searching")
         progress = loop.climb(search, folder, watcher, stop)
-        result = finish.finish(search, progress, watcher)
+        result = finish.finish(search, progress, watcher, folder)
         finish.write(config, progress, result, folder)
         return result
 
@@ -66,6 +66,7 @@ def check(config: Config, track: Sequence[str] = ()) -> None:
     situation.check(config)
     searching.built(config)
     trackers.check(track)
+    selection.measure(config.evaluation)
     for name in config.evaluation.against:
         mpo.objective(name)
 

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import mpo
-from discovery import situation, statistics, streams, trajectory
-from discovery.cohort import Cohort
+from discovery import situation, streams, trajectory
 from discovery.config import Config
 from discovery.evaluation import Contestant, Returns, Table, evaluate
 from discovery.processes import all_devices, primary
 from discovery.runs.folder import Folder
 from discovery.runs.log import Line
 from discovery.runs.loop import PACKAGES, Progress
+from discovery.runs.selection import select
 from discovery.runs.watch import Watcher
 from discovery.search import Search
 from discovery.statistics import Mean
@@ -41,7 +40,8 @@ class Result:
     Attributes:
       objective: the one that was selected.
       selected: the name of the candidate it was.
-      candidates: mean return of each candidate, over the seeds of the selection.
+      candidates: mean score of each candidate, over the seeds of the selection: the return of
+        agents, unless the run selects by another measure.
       returns: of each objective that was compared, seed by seed.
       authors: mean return of the agents that made the data, by name.
       trajectory: of an agent trained under it on the data of the search; `None` in a
@@ -72,11 +72,11 @@ class Result:
         }
 
 
-def finish(search: Search, progress: Progress, watcher: Watcher) -> Result:
+def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder) -> Result:
     """Select, and compare with the objectives that the run is evaluated against."""
     config = search.config
     watcher.phase("selecting")
-    selected, candidates, objective = _select(search, progress)
+    selected, candidates, objective = select(search, progress.state, folder, watcher.phase)
     watcher.phase("recording a training")
     seen = trajectory.record(
         objective, search.situation, streams.key(Purpose.SELECTION, config.seed)
@@ -140,29 +140,6 @@ def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provena
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         extra={"devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}"},
     )
-
-
-def _select(search: Search, progress: Progress) -> tuple[str, dict[str, Mean], Objective]:
-    """Train agents under every candidate, from keys the search never used; the best mean wins."""
-    zetas = search.candidates(progress.state)
-    asked = search.config.evaluation
-    cohort = Cohort(search.situation, asked.episodes)
-    keys = jax.random.split(
-        streams.key(Purpose.SELECTION, search.config.seed), asked.selection_seeds
-    )
-    each = jnp.repeat(jnp.stack(list(zetas.values())), asked.selection_seeds, axis=0)
-    objectives, again = jax.vmap(search.objective)(each), jnp.tile(keys, len(zetas))
-    returns = np.mean(
-        [
-            cohort.score(cohort.train(objectives, again, number))
-            for number in range(len(search.situation.sources))
-        ],
-        axis=0,
-    ).reshape(len(zetas), -1)
-    means = {name: statistics.mean(own) for name, own in zip(zetas, returns, strict=True)}
-    whole = {n: m.mean if not m.failed else -math.inf for n, m in means.items()}
-    best = max(whole, key=lambda name: whole[name])
-    return best, means, search.objective(zetas[best])
 
 
 def _nullable(values: np.ndarray) -> list[float | None]:

@@ -50,6 +50,11 @@ class Folder:
         return self.path / "results.json"
 
     @property
+    def selection(self) -> Path:
+        """The folder of a selection by another measure than returns."""
+        return self.path / "selection"
+
+    @property
     def report(self) -> Path:
         """The page for people."""
         return self.path / "report.md"

@@ -1,6 +1,6 @@
 """Fine-tune a language model under several objectives, on clean or faulty preferences.
 
-    python -m llm_transfer.experiment --objective orpo --objective closed_form --shuffled 0.5 \
+    discovery finetune --objective orpo --objective closed_form --shuffled 0.5 \
         --tune 3e-4 --tune 1e-3 --tune 3e-3 --out runs/language
 
 `study.run(Settings(...), folder)` is the same from Python. A cell, that is an objective and

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from llm_transfer.experiment.lab import Lab
-from llm_transfer.trainers.pair_loss import PairLoss
+from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.rows import Row, prepare
 from mpo.errors import unknown
 
 
 def finetuned(
-    lab: Lab, loss: PairLoss, rows: Sequence[Row], learning_rate: float, seed: int
+    lab: Lab, loss: TorchLoss, rows: Sequence[Row], learning_rate: float, seed: int
 ) -> Any:
     """Return the model of the lab, fine-tuned on rows, by the trainer of its settings.
 
@@ -28,7 +28,7 @@ def finetuned(
         return ROUTES[lab.settings.trainer](lab, loss, rows, arguments)
 
 
-def _plain(lab: Lab, loss: PairLoss, rows: Sequence[Row], arguments: dict[str, Any]) -> Any:
+def _plain(lab: Lab, loss: TorchLoss, rows: Sequence[Row], arguments: dict[str, Any]) -> Any:
     from transformers import TrainingArguments
 
     from llm_transfer.trainers import PreferenceTrainer
@@ -47,7 +47,7 @@ def _plain(lab: Lab, loss: PairLoss, rows: Sequence[Row], arguments: dict[str, A
     return _trained(trainer)
 
 
-def _on_trl(lab: Lab, loss: PairLoss, rows: Sequence[Row], arguments: dict[str, Any]) -> Any:
+def _on_trl(lab: Lab, loss: TorchLoss, rows: Sequence[Row], arguments: dict[str, Any]) -> Any:
     from datasets import Dataset
     from trl import DPOConfig  # type: ignore[attr-defined]
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,11 +12,12 @@ from llm_transfer.experiment.ledger import BASE, TEST, TUNE, Cell, Ledger, Resul
 from llm_transfer.experiment.measure import measured
 from llm_transfer.experiment.routes import finetuned
 from llm_transfer.experiment.settings import Settings, objective_and_settings
-from llm_transfer.trainers.pair_loss import PairLoss
+from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 
 TUNING_SEEDS = 1000  # those of tuning begin here, and are not those of the report
 SPLIT = {TUNE: "validation", TEST: "test"}
 Report = Callable[[int, int, Result], None]
+Losses = Mapping[str, TorchLoss]
 
 
 def run(settings: Settings, folder: Path, report: Report | None = None) -> Ledger:
@@ -31,16 +32,21 @@ def run(settings: Settings, folder: Path, report: Report | None = None) -> Ledge
       RequestError: the settings, or what they name, can't be used.
     """
     losses = {text: _loss(text) for text in settings.objectives}  # before anything is written
-    ledger, lab = Ledger(folder, settings), Lab(settings, folder)
     total = len(tuning_cells(settings)) + settings.seeds * (1 + len(losses))
-    for number, cell in enumerate(_cells(settings, ledger), 1):
-        if cell in ledger.results:
-            continue
-        result = _result(cell, lab, losses)
-        ledger.add(result)
-        if report is not None:
-            report(number, total, result)
-    return ledger
+    return _filled(settings, folder, losses, _cells, total, report)
+
+
+def tune(settings: Settings, folder: Path, losses: Losses, report: Report | None = None) -> Ledger:
+    """Run what is missing of the cells that choose learning rates, and return all results.
+
+    Args:
+      settings: of the experiment.
+      folder: to continue in, or to begin.
+      losses: what the objectives of the settings stand for.
+      report: as of `run`.
+    """
+    cells = tuning_cells(settings)
+    return _filled(settings, folder, losses, lambda *_: iter(cells), len(cells), report)
 
 
 def tuning_cells(settings: Settings) -> list[Cell]:
@@ -81,10 +87,19 @@ def chosen_rate(settings: Settings, ledger: Ledger, objective: str) -> float | N
 
 
 def validation(settings: Settings, ledger: Ledger, objective: str) -> dict[float, float]:
-    """Return the metric to select by at each learning rate, on validation rows, over seeds.
+    """Return the metric to select by at each learning rate, a mean over seeds.
 
-    Minus infinity where one diverged; empty while the tuning is not finished. The greatest
-    is also what objectives can be ranked by, before anything is seen of the test rows.
+    The greatest is also what objectives can be ranked by, before anything is seen of the
+    test rows.
+    """
+    found = by_rate(settings, ledger, objective)
+    return {rate: fmean(values) for rate, values in found.items()}
+
+
+def by_rate(settings: Settings, ledger: Ledger, objective: str) -> dict[float, list[float]]:
+    """Return the metric to select by at each learning rate, on validation rows, seed by seed.
+
+    Minus infinity where it diverged; empty while the tuning is not finished.
     """
     cells = [cell for cell in tuning_cells(settings) if cell.objective == objective]
     if any(cell not in ledger.results for cell in cells):
@@ -93,7 +108,7 @@ def validation(settings: Settings, ledger: Ledger, objective: str) -> dict[float
     for cell in cells:
         value = ledger.results[cell].metrics.get(settings.selecting, -math.inf)
         scores.setdefault(float(cell.learning_rate or 0.0), []).append(value)
-    return {rate: fmean(values) for rate, values in scores.items()}
+    return scores
 
 
 def _cells(settings: Settings, ledger: Ledger) -> Iterator[Cell]:
@@ -102,7 +117,26 @@ def _cells(settings: Settings, ledger: Ledger) -> Iterator[Cell]:
     yield from report_cells(settings, ledger)
 
 
-def _result(cell: Cell, lab: Lab, losses: dict[str, PairLoss]) -> Result:
+def _filled(
+    settings: Settings,
+    folder: Path,
+    losses: Losses,
+    cells: Callable[[Settings, Ledger], Iterator[Cell]],
+    total: int,
+    report: Report | None,
+) -> Ledger:
+    ledger, lab = Ledger(folder, settings), Lab(settings, folder)
+    for number, cell in enumerate(cells(settings, ledger), 1):
+        if cell in ledger.results:
+            continue
+        result = _result(cell, lab, losses)
+        ledger.add(result)
+        if report is not None:
+            report(number, total, result)
+    return ledger
+
+
+def _result(cell: Cell, lab: Lab, losses: Losses) -> Result:
     start = time.monotonic()
     try:
         model: Any = lab.base
@@ -117,8 +151,6 @@ def _result(cell: Cell, lab: Lab, losses: dict[str, PairLoss]) -> Result:
     return Result(cell, metrics, time.monotonic() - start)
 
 
-def _loss(text: str) -> PairLoss:
-    import llm_transfer
-
+def _loss(text: str) -> TorchLoss:
     name, settings = objective_and_settings(text)
-    return llm_transfer.torch_loss(name, **settings)
+    return torch_loss(name, **settings)

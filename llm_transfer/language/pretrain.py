@@ -1,8 +1,7 @@
 """Pretraining: a small Llama learns the language from texts of mixed quality."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from llm_transfer.language.corpus import Care, texts
+from llm_transfer.threads import threads
 
 Report = Callable[[int, int, float], None]
 CONTEXT = 64  # tokens of a request and a story; the longest are near 50
@@ -49,7 +49,7 @@ def pretrain(recipe: Recipe, tokenizer: Any, report: Report | None = None) -> An
       tokenizer: of the language.
       report: is called with steps done, steps in all, and the loss.
     """
-    with torch.random.fork_rng(devices=[]), _one_thread():
+    with torch.random.fork_rng(devices=[]), threads(1):
         torch.manual_seed(recipe.seed)
         model = _fresh(recipe, tokenizer)
         optimizer = torch.optim.AdamW(
@@ -68,17 +68,6 @@ def pretrain(recipe: Recipe, tokenizer: Any, report: Report | None = None) -> An
             if report is not None:
                 report(step + 1, recipe.steps, loss.item())
     return model.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Matrices this small are slower on two threads, and ten times so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _fresh(recipe: Recipe, tokenizer: Any) -> Any:

@@ -4,7 +4,7 @@
     PreferenceTrainer  transformers.Trainer, without TRL
     PairLossModule     what OpenRLHF calls in place of its DPOLoss
 
-A loss is a `PairLoss`, as `llm_transfer.torch_loss` returns, or the name or path of an objective.
+A loss is what `llm_transfer.torch_loss` returns, or the name or path of an objective.
 """
 
 import importlib
@@ -14,7 +14,6 @@ from typing import Any, Final
 _WHERE: Final = {
     "Likelihood": "likelihood",
     "MPOTrainer": "mpo_trainer",
-    "PairLoss": "pair_loss",
     "PairLossModule": "openrlhf",
     "PreferenceCollator": "collator",
     "PreferenceTrainer": "preference_trainer",

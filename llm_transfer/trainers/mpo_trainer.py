@@ -5,8 +5,8 @@ from typing import Any
 
 from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]
 
+from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.collator import PreferenceCollator
-from llm_transfer.trainers.pair_loss import PairLoss
 from llm_transfer.trainers.rows import require
 from llm_transfer.trainers.training import PairTraining
 
@@ -36,7 +36,7 @@ class MPOTrainer(PairTraining, DPOTrainer):
         data_collator: Any = None,
         train_dataset: Any = None,
         *others: Any,
-        loss: PairLoss | str | None = None,
+        loss: TorchLoss | str | None = None,
         **settings: Any,
     ) -> None:
         self._begin(loss)

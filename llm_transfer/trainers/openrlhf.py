@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from llm_transfer.trainers.pair_loss import PairLoss, Pairs, implicit_rewards, losses, resolve
+from llm_transfer.snippets.torch_loss import TorchLoss
+from llm_transfer.trainers.pair_loss import Pairs, implicit_rewards, losses, resolve
 from mpo.errors import RequestError
 
 
@@ -16,7 +17,7 @@ class PairLossModule(nn.Module):
         would divide by them gets what it wants, one that sums refuses.
     """
 
-    def __init__(self, loss: PairLoss | str, means: bool = False) -> None:
+    def __init__(self, loss: TorchLoss | str, means: bool = False) -> None:
         super().__init__()
         self.pair_loss = resolve(loss)
         self.means = means

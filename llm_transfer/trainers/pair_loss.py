@@ -1,50 +1,12 @@
-"""What every trainer here takes: a loss of pairs, as a function of log-probabilities."""
+"""A loss of pairs on a batch: what it is given, and what it says of pairs that say nothing."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 from mpo.errors import RequestError
-
-
-class PairLoss(Protocol):
-    """A loss per pair; log-probabilities are summed over the tokens of a response, shape [B].
-
-    Attributes:
-      name: what it is called.
-      needs_reference: whether it reads log-probabilities under the reference model.
-      needs_reward: whether it reads explicit rewards.
-      temporal: whether it changes with the progress n/N ∈ [0, 1] of the training.
-      length_normalise: whether it divides log-probabilities by the number of tokens.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def needs_reference(self) -> bool: ...  # noqa: D102
-    @property
-    def needs_reward(self) -> bool: ...  # noqa: D102
-    @property
-    def temporal(self) -> bool: ...  # noqa: D102
-    @property
-    def length_normalise(self) -> bool: ...  # noqa: D102
-
-    def __call__(
-        self,
-        logp_w: Tensor,
-        logp_l: Tensor,
-        *,
-        len_w: Tensor | None = None,
-        len_l: Tensor | None = None,
-        ref_logp_w: Tensor | None = None,
-        ref_logp_l: Tensor | None = None,
-        reward_w: Tensor | None = None,
-        reward_l: Tensor | None = None,
-        progress: float = 0.0,
-    ) -> Tensor:
-        """Return the loss of each pair, shape [B]."""
-        ...
 
 
 class Pairs(NamedTuple):
@@ -56,13 +18,9 @@ class Pairs(NamedTuple):
     reward: Tensor | None = None
 
 
-def resolve(loss: PairLoss | str) -> PairLoss:
+def resolve(loss: TorchLoss | str) -> TorchLoss:
     """Return a loss as it is, or the objective of that name or path in PyTorch."""
-    if not isinstance(loss, str):
-        return loss
-    import llm_transfer
-
-    return llm_transfer.torch_loss(loss)
+    return torch_loss(loss) if isinstance(loss, str) else loss
 
 
 def usable(pairs: Pairs) -> Tensor:
@@ -78,7 +36,7 @@ def usable(pairs: Pairs) -> Tensor:
     return found
 
 
-def losses(loss: PairLoss, pairs: Pairs, progress: float) -> Tensor:
+def losses(loss: TorchLoss, pairs: Pairs, progress: float) -> Tensor:
     """Return the loss of each pair, shape [B]: zero, with gradient zero, where it is not `usable`.
 
     Raises:
@@ -100,7 +58,7 @@ def losses(loss: PairLoss, pairs: Pairs, progress: float) -> Tensor:
     return torch.where(kept, each, 0.0)
 
 
-def implicit_rewards(loss: PairLoss, pairs: Pairs) -> Tensor:
+def implicit_rewards(loss: TorchLoss, pairs: Pairs) -> Tensor:
     """Return what the loss takes for the rewards of responses, without its scale, shape [B, 2].
 
     The log-ratio to the reference for a loss that has one, else the log-probability; per
@@ -112,7 +70,7 @@ def implicit_rewards(loss: PairLoss, pairs: Pairs) -> Tensor:
     return values / pairs.length.clamp_min(1) if loss.length_normalise else values
 
 
-def _complete(loss: PairLoss, pairs: Pairs) -> None:
+def _complete(loss: TorchLoss, pairs: Pairs) -> None:
     if loss.needs_reference and pairs.ref_logp is None:
         raise RequestError(
             f"objective {loss.name!r} needs a reference model: pass ref_model, train an adapter, "

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments, set_seed
 
+from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.collator import PreferenceCollator
-from llm_transfer.trainers.pair_loss import PairLoss
 from llm_transfer.trainers.rows import prepare
 from llm_transfer.trainers.training import Inputs, PairTraining
 
 
 class PreferenceTrainer(PairTraining, Trainer):
-    """Fine-tunes a causal language model on preference rows under any `PairLoss`.
+    """Fine-tunes a causal language model on preference rows under any `TorchLoss`.
 
         PreferenceTrainer(model, "orpo", args, train_dataset=rows, processing_class=tokenizer)
 
@@ -38,7 +38,7 @@ class PreferenceTrainer(PairTraining, Trainer):
     def __init__(
         self,
         model: Any,
-        loss: PairLoss | str | None = None,
+        loss: TorchLoss | str | None = None,
         args: TrainingArguments | None = None,
         *,
         train_dataset: Any,

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.likelihood import Likelihood, Scores
 from llm_transfer.trainers.pair_loss import (
-    PairLoss,
     Pairs,
     implicit_rewards,
     losses,
@@ -23,7 +23,7 @@ Inputs = dict[str, Tensor]
 
 
 class PairTraining:
-    """Trains on any `PairLoss`; goes before a `transformers.Trainer` in a class's bases.
+    """Trains on any `TorchLoss`; goes before a `transformers.Trainer` in a class's bases.
 
     Only public methods of the trainer are overridden: `compute_loss` and `log`. Logged are
     `rewards/chosen`, `rewards/rejected`, `rewards/accuracies`, `rewards/margins`,
@@ -31,11 +31,11 @@ class PairTraining:
     and `pairs/skipped`, the share of pairs that say nothing (`usable`).
     """
 
-    loss: ClassVar[PairLoss | str | None] = None
+    loss: ClassVar[TorchLoss | str | None] = None
     # The mean over a batch, which the trainer divides by the batches it accumulates.
     loss_is_scaled_for_ga: Any = False
 
-    def _begin(self, loss: PairLoss | str | None) -> None:
+    def _begin(self, loss: TorchLoss | str | None) -> None:
         """Settle the loss; called before the trainer's own `__init__`."""
         chosen = self.loss if loss is None else loss
         if chosen is None:

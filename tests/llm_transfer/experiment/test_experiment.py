@@ -10,9 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [llm] extra")
 
+from discovery.cli import main  # noqa: E402
 from llm_transfer import language  # noqa: E402
 from llm_transfer.experiment import study  # noqa: E402
-from llm_transfer.experiment.__main__ import main  # noqa: E402
 from llm_transfer.experiment.faults import relabelled, replaced  # noqa: E402
 from llm_transfer.experiment.judges import judge, reward_model  # noqa: E402
 from llm_transfer.experiment.lab import Lab  # noqa: E402
@@ -392,18 +392,30 @@ def test_models_and_trainers_that_are_not_there_are_named(settings, tmp_path):
 
 
 def test_the_command_prints_and_saves(tmp_path, capsys):
-    command = ["--objective", "orpo", "--learning-rate", "3e-3", "--seeds", "1", "--rows", "32"]
+    command = [
+        "finetune",
+        "--objective",
+        "orpo",
+        "--learning-rate",
+        "3e-3",
+        "--seeds",
+        "1",
+        "--rows",
+        "32",
+    ]
     command += ["--held-out", "16", "--scale", "test", "--out", str(tmp_path), "--new-tokens", "40"]
     assert main([*command, "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == json.loads((tmp_path / "summary.json").read_text())
+    saved = json.loads((tmp_path / "summary.json").read_text())
+    assert json.loads(printed.out) == saved
+    assert saved["command"].startswith("discovery ")
     assert "2/2 test orpo seed 0 at 0.003" in printed.err
     assert main(command) == 0
     printed = capsys.readouterr()
     assert "| orpo " in printed.out
     assert printed.err == ""  # nothing was run again
     assert main([*command, "--rows", "0"]) == 2
-    assert capsys.readouterr().err == "experiment: rows must be at least 1, not 0\n"
+    assert capsys.readouterr().err == "discovery: rows must be at least 1, not 0\n"
 
 
 def test_results_of_an_interrupted_write_are_no_results(settings, tmp_path):
@@ -420,7 +432,7 @@ def test_results_of_an_interrupted_write_are_no_results(settings, tmp_path):
 
 
 def test_importing_the_packages_imports_no_torch():
-    names = ("llm_transfer.trainers", "llm_transfer.language", "llm_transfer.experiment.command")
+    names = ("llm_transfer.trainers", "llm_transfer.language", "llm_transfer.cli.finetune")
     code = (
         f"import sys, {', '.join(names)}; assert not {{'torch', 'transformers'}} & set(sys.modules)"
     )

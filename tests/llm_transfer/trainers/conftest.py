@@ -58,7 +58,7 @@ def rows():
 
 
 class Handmade:
-    """A `PairLoss` from a function of (w, l, ref_w, ref_l, reward_w - reward_l, progress)."""
+    """A double of `TorchLoss` by a function of (w, l, ref_w, ref_l, reward gap, progress)."""
 
     def __init__(self, name, function, **traits):
         traits = {

@@ -1,7 +1,7 @@
-"""The command: `python -m llm_transfer.experiment`."""
+"""`discovery finetune`: a language model under several objectives, compared."""
 
 import json
-import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from discovery.cli.output import JSON, show_json
+from discovery.stopping import Interrupted
+from mpo import treefile
+
 if TYPE_CHECKING:
     from llm_transfer.experiment.ledger import Result
 
 
-def experiment(
+def finetune(
     out: Annotated[
         Path, typer.Option(help="Folder for results; the same command continues what is there.")
     ],
@@ -76,17 +80,24 @@ def experiment(
     dtype: Annotated[str, typer.Option(help="Of the weights.")] = "float32",
     scale: Annotated[str, typer.Option(help="Of the tiny models: test, small, million.")] = "small",
     threads: Annotated[int, typer.Option(help="Threads of torch; 0: as many as it likes.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: bool = JSON,
 ) -> None:
     """Fine-tune a language model on preferences under several objectives, and compare them.
 
-    Example: python -m llm_transfer.experiment --objective orpo --objective closed_form
-    --shuffled 0.5 --tune 3e-4 --tune 1e-3 --tune 3e-3 --out runs/language
+    Interrupt it whenever you like: the same command goes on where it was. The folder holds
+    every number (results.jsonl) and the table (summary.json).
+
+    Example: discovery finetune --objective orpo --objective found/bandit-shuffled
+    --shuffled 0.5 --tune 1e-4 --tune 3e-4 --tune 1e-3 --out runs/language
     """
-    _quiet(model, data)
+    from llm_transfer.experiment import environment
+
+    environment.check()
+    environment.prepare(model, data)
     from llm_transfer.experiment.settings import Settings, named
     from llm_transfer.experiment.study import run
-    from llm_transfer.experiment.table import summary
+    from llm_transfer.experiment.table import markdown, summary
+    from llm_transfer.threads import threads as using
 
     settings = Settings(
         model=model,
@@ -116,37 +127,18 @@ def experiment(
         dtype=dtype,
         scale=scale,
     )
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
-    with _progress() as report:
-        ledger = run(settings, out, report)
-    found = summary(settings, ledger)
-    (out / "summary.json").write_text(json.dumps(found, indent=2) + "\n")
+    try:
+        with using(threads), _progress() as report:
+            ledger = run(settings, out, report)
+    except KeyboardInterrupt as error:
+        raise Interrupted("stopped; the same command goes on with what is left") from error
+    found = {"command": shlex.join(["discovery", *sys.argv[1:]]), **summary(settings, ledger)}
+    treefile.replace(out / "summary.json", (json.dumps(found, indent=2) + "\n").encode())
     if as_json:
-        print(json.dumps(found, indent=2))
+        show_json(found)
         return
-    _show(found)
-
-
-def _show(found: dict[str, Any]) -> None:
-    from llm_transfer.experiment.table import markdown
-
     print(f"mean ± standard error over seeds; learning rate: {found['learning_rate']}\n")
     print(markdown(found))
-
-
-def _quiet(model: str, data: str) -> None:
-    """Keep libraries from the network where nothing is asked of it, and from talking."""
-    if model == data == "tiny":
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    import datasets
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
 
 
 @contextmanager

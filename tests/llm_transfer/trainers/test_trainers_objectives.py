@@ -1,0 +1,64 @@
+"""Every objective of `mpo`, hand-made or shipped, trains a language model by both trainers."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [llm] extra")
+datasets = pytest.importorskip("datasets", reason="needs the [llm] extra")
+trl = pytest.importorskip("trl", reason="needs the [llm] extra")
+
+import mpo  # noqa: E402
+from llm_transfer import torch_loss  # noqa: E402
+from llm_transfer.trainers import MPOTrainer, PreferenceTrainer  # noqa: E402
+
+pytestmark = [
+    pytest.mark.llm,
+    pytest.mark.filterwarnings("ignore:.(is_)?gradient_checkpointing. is deprecated:FutureWarning"),
+]
+
+
+def _temporal():
+    """Return an objective whose ψ and φ⁻¹ change as training goes on."""
+    import jax
+    import jax.numpy as jnp
+
+    parts = {role: mpo.potential("basis", role=role, temporal=True) for role in ("psi", "phi_inv")}
+    flat, rebuild = mpo.ravel(mpo.objective("mpo", **parts))
+    return rebuild(flat + 0.3 * jax.random.normal(jax.random.key(0), flat.shape, jnp.float32))
+
+
+OBJECTIVES = {name: name for name in (*mpo.OBJECTIVES, *mpo.shipped())} | {"temporal": _temporal}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_both_trainers_give_the_same_finite_weights(folder, words, rows, settings, name):
+    from transformers import AutoModelForCausalLM
+
+    made = OBJECTIVES[name]
+    loss = torch_loss(made if isinstance(made, str) else made())
+    assert loss.temporal == (name == "temporal")
+    rated = [{**row, "chosen_reward": 1.5, "rejected_reward": 0.5} for row in rows[:12]]
+    load = AutoModelForCausalLM.from_pretrained
+    short = {"per_device_train_batch_size": 4, "max_grad_norm": 1.0, "learning_rate": 0.1}
+    plain = PreferenceTrainer(
+        load(folder),
+        loss,
+        settings(**short),
+        train_dataset=rated,
+        processing_class=words,
+        ref_model=load(folder) if loss.needs_reference else None,
+    )
+    on_trl = MPOTrainer(
+        load(folder),
+        loss=loss,
+        args=settings(trl.DPOConfig, **short),
+        train_dataset=datasets.Dataset.from_list(rated),
+        processing_class=words,
+    )
+    before = load(folder).state_dict()
+    for trainer in (plain, on_trl):
+        trainer.train()
+    weights, same = (t.model.state_dict() for t in (plain, on_trl))
+    assert max((weights[k] - before[k]).abs().max() for k in weights) > 1e-3
+    for key, value in weights.items():
+        assert torch.isfinite(value).all()
+        torch.testing.assert_close(value, same[key], rtol=1e-4, atol=1e-5)
