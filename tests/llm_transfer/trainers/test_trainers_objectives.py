@@ -9,6 +9,7 @@ trl = pytest.importorskip("trl", reason="needs the [llm] extra")
 import mpo  # noqa: E402
 from llm_transfer import torch_loss  # noqa: E402
 from llm_transfer.trainers import MPOTrainer, PreferenceTrainer  # noqa: E402
+from llm_transfer.trainers.pair_loss import Pairs, losses  # noqa: E402
 
 pytestmark = [
     pytest.mark.llm,
@@ -62,3 +63,24 @@ def test_both_trainers_give_the_same_finite_weights(folder, words, rows, setting
     for key, value in weights.items():
         assert torch.isfinite(value).all()
         torch.testing.assert_close(value, same[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_pairs_that_say_nothing_cost_nothing_and_pull_nowhere(name):
+    """Nothing said, everything masked, impossible or not a number; and extremes that count."""
+    made = OBJECTIVES[name]
+    loss = torch_loss(made if isinstance(made, str) else made())
+    logp = torch.tensor(
+        [[-3.0, -9.0], [0.0, -4.0], [-torch.inf, -4.0], [-4.0, torch.nan], [0.0, 0.0],
+         [-2e4, -1e-6], [-7.0, -7.0]]
+    ).requires_grad_()  # fmt: skip
+    length = torch.tensor([[3, 4], [0, 4], [4, 4], [4, 4], [0, 0], [512, 1], [5, 5]])
+    others = {"ref_logp": torch.full((7, 2), -5.0), "reward": torch.tensor([[1.0, 0.0]] * 7)}
+    each = losses(loss, Pairs(logp, length, **others), 0.5)
+    slope = torch.autograd.grad(each.sum(), logp)[0]
+    nothing = [1, 2, 3, 4]
+    assert torch.isfinite(each).all()
+    assert torch.isfinite(slope).all()
+    assert not each[nothing].any()
+    assert not slope[nothing].any()
+    assert slope[[0, 6]].any(-1).all()
