@@ -3,7 +3,8 @@
 python -m benchmarks.language_model [--json] [--rounds N] [--steps N] [--vocabulary V …]
 
 Each figure is of a process of its own, started in turn, round by round; the fastest round and
-the lowest peak count. The peak is what training adds to a process that has its models already.
+the lowest peak count. Seconds are those of the processor, which other work on the machine takes
+few of. The peak is what training adds to a process that has its models already.
 """
 
 import argparse
@@ -114,7 +115,7 @@ def one(name: str, vocabulary: int, steps: int) -> dict[str, float]:
 
     class Clock(transformers.TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
+            times.append(time.process_time())
 
     with tempfile.TemporaryDirectory() as folder:
         _model(Path(folder) / "model", vocabulary)

@@ -19,8 +19,9 @@ COMPARED: Final = ("accuracy", "ratio_accuracy", "win_rate", "reward")
 def summary(settings: Settings, ledger: Ledger) -> dict[str, Any]:
     """Return what is to be shown, ready for JSON.
 
-    Each objective has its learning rate and the best value of the metric that chose it, on
-    validation rows; its seeds, and how many diverged; of each metric the mean
+    Each objective has its learning rate, whether that is the least or greatest of those tried (a
+    better one may lie beyond), and the best value of the metric that chose it, on validation
+    rows; its seeds, and how many diverged; of each metric the mean
     over the others with its standard error, and the difference to the first objective, seed
     by seed, with a 95 % bootstrap interval and a paired test.
     """
@@ -42,6 +43,7 @@ def markdown(found: dict[str, Any]) -> str:
     means = [["objective", "rate", "seeds", *shown]]
     for name, row in rows.items():
         rate = "" if row["learning_rate"] is None else f"{row['learning_rate']:g}"
+        rate += " (edge)" if row["edge"] else ""
         seeds = str(row["seeds"]) + (f", {row['diverged']} diverged" if row["diverged"] else "")
         means.append([name, rate, seeds, *(_mean(row["metrics"].get(m)) for m in shown)])
     first = found["compared_to"]
@@ -72,8 +74,10 @@ def _row(
     if not found:
         return None
     names = next((tuple(result.metrics) for result in found.values() if result.metrics), ())
+    rate = next(iter(found.values())).cell.learning_rate
     return {
-        "learning_rate": next(iter(found.values())).cell.learning_rate,
+        "learning_rate": rate,
+        "edge": len(set(settings.tune)) > 1 and rate in (min(settings.tune), max(settings.tune)),
         "validation": _known(max(validation(settings, ledger, name).values(), default=np.nan)),
         "seeds": len(found),
         "diverged": sum(result.diverged for result in found.values()),

@@ -7,7 +7,7 @@ from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]
 
 from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.collator import PreferenceCollator
-from llm_transfer.trainers.rows import require
+from llm_transfer.trainers.rows import refuse_empty, require
 from llm_transfer.trainers.training import PairTraining
 
 
@@ -51,6 +51,7 @@ class MPOTrainer(PairTraining, DPOTrainer):
             require(train_dataset.column_names, ("chosen", "rejected"))
         super().__init__(model, ref_model, args, data_collator, train_dataset, *others, **settings)
         args.precompute_ref_log_probs = self.precompute_ref_logps = asked and needed
+        refuse_empty(self.train_dataset, args.max_length)
         self._ready()
 
     def _precompute_ref_logps(self, dataset: Any, *args: Any, **settings: Any) -> Any:

@@ -100,6 +100,16 @@ def require(columns: Collection[str], needed: Collection[str]) -> None:
         )
 
 
+def refuse_empty(data: Any, max_length: int | None) -> None:
+    """Say that no row was left to train on.
+
+    Raises:
+      RequestError: so it is.
+    """
+    if hasattr(data, "__len__") and not len(data):
+        raise RequestError(f"no row is left: in all, {_why(max_length)}; raise max_length")
+
+
 def _columns(data: Any) -> list[str]:
     if getattr(data, "column_names", None) is not None:
         return list(data.column_names)
@@ -136,12 +146,14 @@ def _says_something(row: Row, max_length: int | None) -> bool:
 def _report(before: Any, after: Any, max_length: int | None) -> None:
     if not hasattr(after, "__len__"):
         return
-    dropped = len(before) - len(after)
-    why = "a response has no token" + (f" within {max_length}" if max_length else "")
-    if not len(after):
-        raise RequestError(f"no row is left: in all {dropped}, {why}; raise max_length")
-    if dropped:
+    refuse_empty(after, max_length)
+    if dropped := len(before) - len(after):
+        why = _why(max_length)
         warnings.warn(f"{dropped} of {len(before)} rows dropped: {why}", stacklevel=3)
+
+
+def _why(max_length: int | None) -> str:
+    return "a response has no token" + (f" within {max_length}" if max_length else "")
 
 
 def numbers(row: Row) -> Iterable[tuple[str, float]]:

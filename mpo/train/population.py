@@ -166,13 +166,16 @@ def _split(leaf: Any, sharding: NamedSharding) -> Array:
 
 
 def _parts(tree: Any, sharding: NamedSharding, put: Put) -> dict[jax.Device, Any]:
-    """Return what each device of this process holds of a tree, without a copy if it is there."""
+    """Return what each device of this process holds of a tree, without a copy if it is there.
+
+    In the order of the mesh, which is that of the members.
+    """
     leaves, structure = jax.tree.flatten(tree)
     held = [
         {shard.device: shard.data for shard in put(leaf, sharding).addressable_shards}
         for leaf in leaves
     ]
-    here = sharding.addressable_devices
+    here = [d for d in sharding.mesh.devices.flat if d in sharding.addressable_devices]
     return {d: jax.tree.unflatten(structure, [shards[d] for shards in held]) for d in here}
 
 

@@ -110,6 +110,10 @@ def test_learning_rates_are_chosen_on_other_seeds_and_rows(settings, tmp_path, m
     found = summary(chosen, ledger)
     assert "best of 2 by reward" in found["learning_rate"]
     assert found["rows"]["orpo"]["validation"] == 0.0
+    assert found["rows"]["orpo"]["edge"]
+    assert "| 0.01 (edge)" in markdown(found)
+    wider = dataclasses.replace(chosen, tune=(1e-4, 1e-2, 1e-1))
+    assert not summary(wider, study.run(wider, tmp_path))["rows"]["orpo"]["edge"]
     assert found["rows"][BASE]["validation"] is None
 
 
@@ -432,7 +436,7 @@ def test_results_of_an_interrupted_write_are_no_results(settings, tmp_path):
 
 
 def test_importing_the_packages_imports_no_torch():
-    names = ("llm_transfer.trainers", "llm_transfer.language", "llm_transfer.cli.finetune")
+    names = ("discovery.cli", "llm_transfer.trainers", "llm_transfer.language", "llm_transfer.cli")
     code = (
         f"import sys, {', '.join(names)}; assert not {{'torch', 'transformers'}} & set(sys.modules)"
     )

@@ -49,19 +49,29 @@ def _whole(model):
     return all(torch.isfinite(weight).all() for weight in model.parameters())
 
 
-@pytest.mark.parametrize("loss", ["orpo", "dpo", "found/bandit-shuffled"])
-def test_trl_cuts_responses_off_whole_and_they_say_nothing(model, words, rows, settings, loss):
-    """Its prompts have 12 tokens: with room for 12, no response is left."""
-    trainer = _on_trl(model, words, rows[:32], settings, loss, length=12)
-    before = {name: weight.clone() for name, weight in model.named_parameters()}
-    trainer.train()
-    assert _skipped(trainer) == [1.0]
-    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+@ROADS
+def test_rows_that_are_all_cut_off_are_refused(model, words, rows, settings, road):
+    """Prompts have 12 tokens: with room for 12, no response is left."""
+    with pytest.raises(RequestError, match=r"no row is left.*12; raise max_length"):
+        road(model, words, rows[:32], settings, "orpo", length=12)
 
 
-def test_plain_refuses_rows_that_are_all_cut_off(model, words, rows, settings):
-    with pytest.raises(RequestError, match="no row is left"):
-        _plain(model, words, rows[:32], settings, "orpo", length=12)
+@ROADS
+@pytest.mark.filterwarnings("ignore:16 of 32 rows dropped")
+def test_rows_that_are_cut_off_change_nothing(folder, words, rows, settings, road):
+    """Among those that are not, in batches of either kind."""
+    from transformers import AutoModelForCausalLM
+
+    prompt = rows[0]["prompt"] + " tell" * 50
+    long = [{**row, "prompt": prompt} for row in rows[16:32]]
+    kept = []
+    for data in (rows[:16], rows[:16] + long):
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        trainer = road(model, words, data, settings, "orpo", length=60)
+        trainer.train()
+        kept.append(list(trainer.model.parameters()))
+    for one, other in zip(*kept, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @ROADS

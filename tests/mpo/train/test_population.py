@@ -98,12 +98,13 @@ def one(key, source):
 
 assert jax.local_device_count() == 2
 keys, alone = jax.random.split(jax.random.key(0), 5), jax.local_devices()[:1]
-results = [
+both = jax.local_devices()
+results = jax.device_get([
     population(one, "map", devices=devices)(keys, replicated(dataset.view(), devices))
-    for devices in (Mesh(np.asarray(alone), ("members",)), None)
-]
-results = jax.device_get(results)
-jax.tree.map(np.testing.assert_array_equal, *results)
+    for devices in (Mesh(np.asarray(some), ("members",)) for some in (alone, both, both[::-1]))
+])
+for other in results[1:]:
+    jax.tree.map(np.testing.assert_array_equal, results[0], other)
 assert len(np.unique(results[0][1].loss[:, 0])) == 5
 print("the same, bit for bit")
 """
