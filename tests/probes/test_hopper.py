@@ -23,7 +23,7 @@ def known():
     ground = situation.prepare(described, Purpose.TUNING, all_devices())
     objectives = {
         "sft": mpo.objective("sft"),
-        "orpo": mpo.objective("orpo", lam=0.1),
+        "orpo": mpo.objective("orpo", lam=0.3),
         "dpo": mpo.objective("dpo"),
     }
     returns = evaluate(
@@ -37,6 +37,20 @@ def known():
     return expert, {name: float(np.mean(own)) for name, own in returns.items()}
 
 
+# Over more seeds SFT comes to 98 % of the expert and ORPO to 98 % (docs/status.md); these few have
+# a standard error of 1 to 2 %.
+
+
 def test_imitation_recovers_the_expert(known):
     expert, earned = known
     assert earned["sft"] >= 0.95 * expert, (earned, expert)
+
+
+def test_orpo_on_base_data_is_as_good_as_the_expert(known):
+    expert, earned = known
+    assert earned["orpo"] >= 0.95 * expert, (earned, expert)
+
+
+def test_dpo_collapses(known):
+    expert, earned = known
+    assert earned["dpo"] < 0.2 * expert, (earned, expert)
