@@ -422,6 +422,19 @@ def test_the_command_prints_and_saves(tmp_path, capsys):
     assert capsys.readouterr().err == "discovery: rows must be at least 1, not 0\n"
 
 
+def test_an_interruption_says_that_the_command_goes_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "run", interrupted)
+    command = ["finetune", "--objective", "orpo", "--learning-rate", "3e-3", "--out", str(tmp_path)]
+    assert main(command) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(command) == 2
+    assert "pip install 'preference-discovery[llm]'" in capsys.readouterr().err
+
+
 def test_results_of_an_interrupted_write_are_no_results(settings, tmp_path):
     ledger = Ledger(tmp_path, settings())
     cell = Cell(TUNE, "orpo", 1000, 1e-3)
