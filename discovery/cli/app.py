@@ -7,6 +7,7 @@ import traceback
 import typer
 
 from discovery.cli import agents, bench, data, evaluate, listing, objectives, paper, report, run
+from discovery.cli.invocation import carried_out
 from discovery.stopping import Interrupted
 from mpo.errors import RequestError
 
@@ -52,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
-        app(arguments)
+        with carried_out(arguments):
+            app(arguments)
     except SystemExit as exit_:  # how the parser reports its own verdict
         return exit_.code if isinstance(exit_.code, int) else 0
     except Interrupted as error:

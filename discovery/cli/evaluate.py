@@ -1,18 +1,19 @@
 """`discovery evaluate` and `discovery tune`: what objectives are worth, each with a fair chance."""
 
-import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json, show_table
 from mpo.errors import RequestError
 
 if TYPE_CHECKING:
     from discovery.config import Config
-    from discovery.evaluation import Contestant
+    from discovery.evaluation import Contestant, Tuned
 
 PRESET = typer.Option(None, help="The situation of a preset, in place of --task.")
 TASK = typer.Option(None, help="The task: trained as in its small preset.")
@@ -49,7 +50,7 @@ def evaluate(
     --objective runs/quick --seeds 25
     """
     described = asked_situation(task, dataset, level, preset, set_, seed)
-    contestants = _contestants(objective, tuned)
+    contestants = _contestants(objective, tuned, described)
     if seeds < 2:
         raise RequestError(f"seeds is {seeds}: a standard error needs at least 2")
     if episodes < 1:
@@ -60,7 +61,7 @@ def evaluate(
     startup.compilation_cache()
     from discovery.evaluation.folder import Evaluation, run
 
-    asked = Evaluation(described, contestants, seeds, episodes, _command())
+    asked = Evaluation(described, contestants, seeds, episodes, typed())
     table = run(asked, out, _say)
     if as_json:
         show_json({"command": asked.command, **table.as_json()})
@@ -92,7 +93,7 @@ def tune(
     Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
     """
     described = asked_situation(task, dataset, level, preset, set_, seed)
-    _contestants(objective, None)
+    _contestants(objective, None, described)
     if seeds < 1 or episodes < 1:
         raise RequestError("seeds and episodes must be at least 1")
     from discovery import startup
@@ -144,7 +145,9 @@ def asked_situation(
     return described
 
 
-def _contestants(names: list[str], tuned: Path | None) -> "dict[str, Contestant]":
+def _contestants(
+    names: list[str], tuned: Path | None, described: "Config"
+) -> "dict[str, Contestant]":
     import mpo
     from discovery.evaluation import Contestant
     from discovery.evaluation.tuned_file import read_tuned
@@ -153,15 +156,16 @@ def _contestants(names: list[str], tuned: Path | None) -> "dict[str, Contestant]
         raise RequestError("no objective was given: repeat --objective, such as --objective orpo")
     if len(set(names)) != len(names):
         raise RequestError("an objective was given twice")
-    known = {} if tuned is None else read_tuned(tuned)
+    known: Mapping[str, Tuned] = {}
+    if tuned is not None:
+        file = read_tuned(tuned)
+        known = file.objectives
+        if elsewhere := file.elsewhere(described):
+            _say(f"{tuned} was tuned in another situation: {'; '.join(elsewhere)}")
     return {
         name: known[name].contestant() if name in known else Contestant(mpo.objective(name))
         for name in names
     }
-
-
-def _command() -> str:
-    return shlex.join(["discovery", *sys.argv[1:]])
 
 
 def _say(text: str) -> None:

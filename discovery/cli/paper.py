@@ -1,13 +1,14 @@
 """`discovery paper`: the tables and figures of the mirror-preference paper, a command each."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 
 import typer
 
+from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json, show_table
+from mpo.errors import RequestError
 
 
 def paper(
@@ -33,6 +34,9 @@ def paper(
         [], "--set", help="A setting on top of every row's, such as data.rows=64; repeat."
     ),
     tuned: Path | None = typer.Option(None, help="What `discovery tune` wrote."),
+    tune: bool = typer.Option(
+        False, "--tune", help="Tune the hand-made objectives of each row of a table on its data."
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Make a table or figure of the mirror-preference paper, with objectives that ship.
@@ -52,14 +56,15 @@ def paper(
     from discovery.evaluation.tuned_file import read_tuned
 
     chosen = named(exhibit)
-    known = {} if tuned is None else read_tuned(tuned)
+    if tune and (tuned is not None or chosen.shape != "table"):
+        raise RequestError("--tune is for a table, and in place of --tuned")
+    known = {} if tuned is None else read_tuned(tuned).objectives
     changes = dict(config.setting(text) for text in set_)
     startup.host_devices()
     startup.compilation_cache()
     from discovery.paper import Request, make
 
-    command = shlex.join(["discovery", *sys.argv[1:]])
-    request = Request(chosen, scale, seeds, episodes, tuple(only), changes, known, command)
+    request = Request(chosen, scale, seeds, episodes, tuple(only), changes, known, tune, typed())
     folder = out or Path("runs") / f"{exhibit}-{scale}"
     pages = make(request, folder, _say)
     if as_json:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json, show_table
 from mpo.errors import RequestError
 
@@ -53,7 +54,7 @@ def run(
     from discovery.runs import discover
 
     with processes.joined(cluster):
-        result = discover(described, folder, track=track, quiet=quiet)
+        result = discover(described, folder, track=track, quiet=quiet, command=typed())
         if processes.primary():
             _show(result, folder, as_json)
 

@@ -44,7 +44,7 @@ class Evaluation:
     contestants: Mapping[str, Contestant]
     seeds: int
     episodes: int
-    command: str
+    command: str | None
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the returns, as plain JSON values."""
@@ -93,7 +93,7 @@ def read_table(out: Path) -> Table:
 
 def command(out: Path) -> str:
     """Return the command that made the table in a folder."""
-    return str(json.loads((out / RESULTS).read_text()).get("command", ""))
+    return json.loads((out / RESULTS).read_text()).get("command") or ""
 
 
 def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Returns:

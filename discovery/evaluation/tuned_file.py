@@ -1,12 +1,15 @@
-"""Tuned settings in a file: each objective's is written as soon as it is found."""
+"""Tuned settings in a file: where they were tuned, and each objective's as soon as it is found."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from discovery import situation, streams
 from discovery.config import Config
+from discovery.config.reading import differences
 from discovery.evaluation.tuning import Tuned, tune
 from discovery.processes import all_devices
 from discovery.streams import Purpose
@@ -14,6 +17,25 @@ from mpo import treefile
 from mpo.errors import RequestError
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TunedFile:
+    """What a file of tuned settings says.
+
+    Attributes:
+      situation: where agents were trained, as plain JSON values.
+      budget: how the points of the grid were measured.
+      objectives: the best point of each, by name.
+    """
+
+    situation: Mapping[str, Any]
+    budget: Mapping[str, int]
+    objectives: Mapping[str, Tuned]
+
+    def elsewhere(self, config: Config) -> list[str]:
+        """Return a line for every setting of `config` that differs from where this was tuned."""
+        return differences(_situation(config), self.situation)
 
 
 def tuned_into(
@@ -24,10 +46,15 @@ def tuned_into(
     Raises:
       RequestError: `path` holds something else, or cannot be written to; nothing was trained.
     """
-    found = read_tuned(path) if path.exists() else {}
+    budget = {"seed": config.seed, "seeds": seeds, "episodes": episodes}
+    empty = TunedFile(_situation(config), budget, {})
+    held = read_tuned(path) if path.exists() else empty
+    if changed := held.elsewhere(config) + differences(budget, held.budget):
+        raise RequestError(f"{path} was tuned with other settings: {'; '.join(changed)}")
+    found = dict(held.objectives)
     if all(name in found for name in names):
         return found
-    _write(path, found)
+    _write(path, empty, found)
     say("preparing the data")
     ground = situation.prepare(config, Purpose.TUNING, all_devices())
     key = streams.key(Purpose.TUNING, config.seed)
@@ -36,12 +63,29 @@ def tuned_into(
             continue
         told = partial(_points, say, name)
         found[name] = tune(name, ground, key, seeds, episodes, told)
-        _write(path, found)
+        _write(path, empty, found)
     return found
 
 
-def _write(path: Path, found: Mapping[str, Tuned]) -> None:
-    content = json.dumps({name: one.as_json() for name, one in found.items()}, indent=2) + "\n"
+def read_tuned(path: Path) -> TunedFile:
+    """Return what `tuned_into` wrote."""
+    try:
+        held = json.loads(path.read_text())
+        objectives = {name: Tuned.from_json(one) for name, one in held["objectives"].items()}
+        return TunedFile({**held["situation"]}, {**held["budget"]}, objectives)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(f"{path} holds no tuned settings: {error!r}") from error
+
+
+def _situation(config: Config) -> dict[str, Any]:
+    values = config.as_json()
+    return {part: values[part] for part in ("task", "data", "training")}
+
+
+def _write(path: Path, empty: TunedFile, found: Mapping[str, Tuned]) -> None:
+    objectives = {name: one.as_json() for name, one in found.items()}
+    held = {"situation": empty.situation, "budget": empty.budget, "objectives": objectives}
+    content = json.dumps(held, indent=2) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         treefile.replace(path, content.encode())
@@ -51,11 +95,3 @@ def _write(path: Path, found: Mapping[str, Tuned]) -> None:
 
 def _points(say: Say, name: str, done: int, points: int) -> None:
     say(f"{name}: {done} of {points} points done")
-
-
-def read_tuned(path: Path) -> dict[str, Tuned]:
-    """Return what `tuned_into` wrote."""
-    try:
-        return {n: Tuned.from_json(held) for n, held in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RequestError(f"{path} holds no tuned settings: {error}") from error

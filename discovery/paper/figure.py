@@ -115,5 +115,6 @@ def _parts(request: Request, drawn: Mapping[str, str | None]) -> Iterator[str]:
             )
             yield markdown.figure(row.about, f"figures/{picture}")
             yield f"In the picture, {said}."
-    yield "## How it was made"
-    yield markdown.fenced(request.command, "sh")
+    if request.command:
+        yield "## How it was made"
+        yield markdown.fenced(request.command, "sh")

@@ -29,6 +29,7 @@ class Request:
       only: names of rows; all of them, if there are none.
       changes: settings on top of every row's, such as `{"data.rows": 64}`.
       tuned: settings of objectives that were tuned, by name.
+      tune: whether to tune the hand-made objectives of every row of a table on its own data.
       command: that asked, for the record.
     """
 
@@ -39,7 +40,8 @@ class Request:
     only: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Tuned] = field(default_factory=dict)
-    command: str = ""
+    tune: bool = False
+    command: str | None = None
 
     @property
     def size(self) -> Scale:
@@ -55,13 +57,17 @@ class Request:
         """Return the situation of a row."""
         return row.config(self.size, self.changes)
 
-    def evaluation(self, row: Row) -> Evaluation | None:
-        """Return what is to be evaluated for a row; `None`, if none of its objectives ships."""
+    def evaluation(self, row: Row, tuned: Mapping[str, Tuned] | None = None) -> Evaluation | None:
+        """Return what is to be evaluated for a row; `None`, if none of its objectives ships.
+
+        Args:
+          row: of the table.
+          tuned: settings for this row, on top of those for all.
+        """
+        known = {**self.tuned, **(tuned or {})}
         names = [name for name in row.objectives.values() if name not in row.missing]
         contestants = {
-            name: self.tuned[name].contestant()
-            if name in self.tuned
-            else Contestant(mpo.objective(name))
+            name: known[name].contestant() if name in known else Contestant(mpo.objective(name))
             for name in names
         }
         if not contestants:

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from discovery import markdown
-from discovery.evaluation import Store, Table
+from discovery.evaluation import Store, Table, Tuned
 from discovery.evaluation import folder as evaluations
 from discovery.evaluation.table import Row as Line
+from discovery.evaluation.tuned_file import read_tuned, tuned_into
 from discovery.paper.exhibit import Row
 from discovery.paper.request import Made, Request, Say
 from discovery.report import Page
 from discovery.statistics import number, signed
 from mpo import treefile
+from mpo.objectives import OBJECTIVES
 
 NOT_SHIPPED, NOT_MEASURED = "not shipped", "not measured"
+TUNE_SEEDS, TUNE_EPISODES = 3, 32
+"""Agents for each point of the grid, and episodes that measure each: as in `discovery tune`."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,20 @@ class Measured:
 
 def measure(request: Request, row: Row, out: Path, say: Say) -> None:
     """Evaluate a row in a folder of its own; what is known of it already is not trained again."""
-    asked = request.evaluation(row)
+    tuned = _tuned(request, row, out, partial(_say, say, row)) if request.tune else {}
+    asked = request.evaluation(row, tuned)
     for name in row.missing:
         say(f"{row.name}: {name} does not ship with this version, so it is not measured")
     if asked is not None:
         evaluations.run(asked, _folder(out, row), partial(_say, say, row))
+
+
+def _tuned(request: Request, row: Row, out: Path, say: Say) -> dict[str, Tuned]:
+    """Tune the hand-made objectives of a row, on data and seeds of its own kind."""
+    names = sorted({*row.objectives.values()} & {*OBJECTIVES})
+    return tuned_into(
+        tuned_file(out, row), request.config(row), names, TUNE_SEEDS, TUNE_EPISODES, say
+    )
 
 
 def show(request: Request, out: Path) -> Made:
@@ -81,7 +94,9 @@ def measured(request: Request, out: Path) -> list[Measured]:
     """Return all rows with what is known of them; nothing is trained."""
     found = []
     for row in request.exhibit.rows:
-        asked, folder = request.evaluation(row), _folder(out, row)
+        folder, file = _folder(out, row), tuned_file(out, row)
+        tuned = read_tuned(file).objectives if request.tune and file.exists() else {}
+        asked = request.evaluation(row, tuned)
         table = None if asked is None else evaluations.earlier(asked, folder)
         command = "" if table is None else evaluations.command(folder)
         found.append(Measured(row, table, folder, command))
@@ -166,6 +181,11 @@ def _write_returns(rows: Sequence[Measured], out: Path) -> None:
 
 def _folder(out: Path, row: Row) -> Path:
     return out / "rows" / row.name
+
+
+def tuned_file(out: Path, row: Row) -> Path:
+    """Return where the settings tuned for a row are."""
+    return out / "tuned" / f"{row.name}.json"
 
 
 def _plain(one: Measured) -> dict[str, Any]:

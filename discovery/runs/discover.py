@@ -25,7 +25,12 @@ from mpo.errors import RequestError
 
 
 def discover(
-    config: Config, out: Path, *, track: Sequence[str] = (), quiet: bool = False
+    config: Config,
+    out: Path,
+    *,
+    track: Sequence[str] = (),
+    quiet: bool = False,
+    command: str | None = None,
 ) -> Result:
     """Search, select, compare and write down; or go on where an earlier call was stopped.
 
@@ -34,6 +39,7 @@ def discover(
       out: the folder of the run. It belongs to this description from now on.
       track: names of `discovery.runs.trackers.TRACKERS`.
       quiet: show nothing.
+      command: that asks, for the provenance of what is found.
 
     Raises:
       RequestError: the description cannot be carried out, or the folder is not this run's;
@@ -57,7 +63,7 @@ def discover(
         watcher.phase("searching")
         progress = loop.climb(search, folder, watcher, stop)
         result = finish.finish(search, progress, watcher, folder)
-        finish.write(config, progress, result, folder)
+        finish.write(config, progress, result, folder, command)
         return result
 
 

@@ -97,7 +97,9 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     return Result(objective, selected, candidates, returns, authors, seen)
 
 
-def write(config: Config, progress: Progress, result: Result, folder: Folder) -> None:
+def write(
+    config: Config, progress: Progress, result: Result, folder: Folder, command: str | None = None
+) -> None:
     """Write the artifact, the numbers and the figures; the report last, as it says: finished."""
     if not primary():
         return
@@ -105,7 +107,8 @@ def write(config: Config, progress: Progress, result: Result, folder: Folder) ->
     from discovery.figures import search_curve
     from discovery.landscape import Grid, draw
 
-    mpo.save(result.objective, folder.objective, provenance(config, progress.lines, result))
+    about = provenance(config, progress.lines, result, command)
+    mpo.save(result.objective, folder.objective, about)
     results = json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"
     treefile.replace(folder.results, results.encode())
     figures = folder.path / "figures"
@@ -120,7 +123,9 @@ def write(config: Config, progress: Progress, result: Result, folder: Folder) ->
     report.write(folder.path)
 
 
-def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provenance:
+def provenance(
+    config: Config, lines: list[Line], result: Result, command: str | None
+) -> mpo.Provenance:
     """Return where the objective comes from."""
     recipes = [situation.plan(config, one, Purpose.DISCOVERY).recipe for one in config.data]
     return mpo.Provenance(
@@ -137,6 +142,7 @@ def provenance(config: Config, lines: list[Line], result: Result) -> mpo.Provena
         results=result.as_json(),
         versions=versions(*PACKAGES),
         commit=_commit(),
+        command=command,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         extra={"devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}"},
     )

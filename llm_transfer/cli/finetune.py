@@ -1,7 +1,6 @@
 """`discovery finetune`: a language model under several objectives, compared."""
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json
 from discovery.stopping import Interrupted
 from mpo import treefile
@@ -132,7 +132,7 @@ def finetune(
             ledger = run(settings, out, report)
     except KeyboardInterrupt as error:
         raise Interrupted("stopped; the same command goes on with what is left") from error
-    found = {"command": shlex.join(["discovery", *sys.argv[1:]]), **summary(settings, ledger)}
+    found = {"command": typed(), **summary(settings, ledger)}
     treefile.replace(out / "summary.json", (json.dumps(found, indent=2) + "\n").encode())
     if as_json:
         show_json(found)

@@ -1,6 +1,5 @@
 """`discovery fit`: a discovered objective as a short formula."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from discovery.cli.evaluate import DATASET, LEVEL, PRESET, SEED, SET, TASK, asked_situation
+from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json, show_table
 from mpo.errors import RequestError
 
@@ -84,8 +84,7 @@ def fit(
     if evaluate:
         contestants = {objective if origin is None else FOUND: Contestant(original)}
         contestants |= {point.name: Contestant(point.objective()) for point in front.points}
-        command = shlex.join(["discovery", *sys.argv[1:]])
-        asked = Evaluation(described, contestants, seeds, episodes, command)
+        asked = Evaluation(described, contestants, seeds, episodes, typed())
         table = run(asked, place / "evaluation", _say)
     _show(front, table, place, as_json)
 

@@ -170,16 +170,34 @@ def test_grids_are_of_settings_there_are():
 def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
     path = tmp_path / "deep" / "tuned.json"
     first = tuned_into(path, tiny, ["sft"], 2, 2, lambda text: None)
-    assert read_tuned(path) == first
+    assert read_tuned(path).objectives == first
     both = tuned_into(path, tiny, ["sft", "closed_form"], 2, 2, lambda text: None)
     assert both["sft"] == first["sft"]
-    assert read_tuned(path) == both
+    assert read_tuned(path).objectives == both
     held = json.loads(path.read_text())
-    odd = json.dumps({"sft": {**held["sft"], "learning_rate": "fast"}})
-    for content in ("", "[]", '{"orpo": {}}', '{"orpo": 3}', odd):
+    sft = held["objectives"]["sft"]
+    fast = {"sft": {**sft, "learning_rate": "fast"}}
+    kinds: tuple[object, ...] = (fast, {"orpo": {}}, {"orpo": 3}, 1)
+    wrong = [json.dumps({**held, "objectives": kind}) for kind in kinds]
+    for content in ("", "[]", "{}", json.dumps({"sft": sft}), *wrong):
         path.write_text(content)
         with pytest.raises(RequestError, match="holds no tuned settings"):
             read_tuned(path)
+
+
+def test_tuned_settings_say_where_they_are_from(tiny, tmp_path):
+    path = tmp_path / "tuned.json"
+    tuned_into(path, tiny, ["sft"], 2, 2, lambda text: None)
+    other = config.changed(tiny, {"data.kind": "base"})
+    assert read_tuned(path).elsewhere(tiny) == []
+    (line,) = read_tuned(path).elsewhere(other)
+    assert "kind" in line
+    assert "base" in line
+    before = path.read_bytes()
+    for described, seeds, episodes in ((other, 2, 2), (tiny, 3, 2), (tiny, 2, 3)):
+        with pytest.raises(RequestError, match="tuned with other settings"):
+            tuned_into(path, described, ["orpo"], seeds, episodes, lambda text: None)
+    assert path.read_bytes() == before
 
 
 def test_a_folder_takes_more_objectives_but_no_other_settings(tiny, tmp_path):

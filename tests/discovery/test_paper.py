@@ -12,7 +12,8 @@ from discovery import situation, startup
 from discovery.cli import main
 from discovery.config import presets
 from discovery.evaluation import Store
-from discovery.paper import Request, exhibit, exhibits, figure, make
+from discovery.evaluation.tuned_file import read_tuned
+from discovery.paper import Request, exhibit, exhibits, figure, make, table
 from discovery.paper.exhibit import SHAPES as KNOWN_SHAPES
 from discovery.paper.exhibit import from_values
 from discovery.paper.making import SHAPES
@@ -130,6 +131,23 @@ def test_a_table_has_the_numbers_of_its_store(bandit, found, tmp_path):
     assert "<table>" in pages[1].read_text()
 
 
+def test_each_row_is_tuned_on_data_of_its_own_kind(bandit, tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "TUNE_SEEDS", 1)
+    asked = Request(bandit, seeds=2, episodes=2, changes=TINY, tune=True)
+    make(asked, tmp_path)
+    for row in asked.rows:
+        held = read_tuned(table.tuned_file(tmp_path, row))
+        assert {*held.objectives} == {"orpo"}
+        assert held.elsewhere(asked.config(row)) == []
+    results = json.loads((tmp_path / "results.json").read_text())
+    for row in results["rows"]:
+        notes = {line["name"]: line["settings"] for line in row["measured"]["rows"]}
+        assert notes["orpo"] == "tuned"
+    before = (tmp_path / "results.json").read_bytes()
+    make(asked, tmp_path, lambda text: pytest.fail(text) if "done" in text else None)
+    assert (tmp_path / "results.json").read_bytes() == before
+
+
 def test_a_table_goes_on_where_it_was_stopped(bandit, tmp_path):
     request = Request(bandit, seeds=2, episodes=2, changes=TINY)
 
@@ -200,6 +218,8 @@ def test_a_figure_is_drawn_once_its_trainings_are_recorded(found, tmp_path):
         (["table-1", "--set", "data.rows=0"], "rows must be at least 1"),
         (["table-1", "--set", "data.row=9"], "unknown setting of data 'row'"),
         (["table-1", "--tuned", "nothing.json"], "holds no tuned settings"),
+        (["table-1", "--tune", "--tuned", "nothing.json"], "in place of --tuned"),
+        (["figure-1", "--tune"], "for a table"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_writes_nothing(

@@ -1,0 +1,23 @@
+"""The command as it was typed, for files that say how they were made."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_TYPED: ContextVar[str | None] = ContextVar("typed", default=None)
+
+
+def typed() -> str | None:
+    """Return the `discovery` command that is being carried out; `None` outside of one."""
+    return _TYPED.get()
+
+
+@contextmanager
+def carried_out(arguments: Sequence[str]) -> Iterator[None]:
+    """Remember that the block carries out `discovery` with these arguments."""
+    token = _TYPED.set(shlex.join(["discovery", *arguments]))
+    try:
+        yield
+    finally:
+        _TYPED.reset(token)
