@@ -1,6 +1,10 @@
 """What every test runs under: shapes checked, no silent promotion, x64 where asked for."""
 
+import os
 from collections.abc import Iterator
+
+# Before jax is imported. Nearly all the time of the tests is XLA compiling small programs.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import hypothesis
 import jax

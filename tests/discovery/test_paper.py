@@ -141,7 +141,7 @@ def test_each_row_is_tuned_on_data_of_its_own_kind(bandit, tmp_path, monkeypatch
         assert held.elsewhere(asked.config(row)) == []
     results = json.loads((tmp_path / "results.json").read_text())
     for row in results["rows"]:
-        notes = {line["name"]: line["settings"] for line in row["measured"]["rows"]}
+        notes = {line["name"]: line["note"] for line in row["measured"]["rows"]}
         assert notes["orpo"] == "tuned"
     before = (tmp_path / "results.json").read_bytes()
     make(asked, tmp_path, lambda text: pytest.fail(text) if "done" in text else None)
