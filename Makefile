@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: discover test test-fast check benchmark clean
+.PHONY: discover test test-fast check benchmark figures clean
 
 discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
@@ -23,6 +23,9 @@ benchmark: .venv/.library  ## figures as ratios within one run
 	.venv/bin/python -m benchmarks.objectives
 	.venv/bin/discovery bench
 	.venv/bin/python -m benchmarks.inner_loop --updates 20 --rounds 4 --agents 1 8 32
+
+figures: .venv/.library  ## those of the README and docs, from docs/results
+	.venv/bin/python docs/draw.py
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -45,7 +45,7 @@ def search_curve(
     axes.set(xlabel="generation", ylabel="mean true return", title=caption)
     axes.title.set_fontsize(9)
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, edgecolor="none")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 

@@ -1,11 +1,19 @@
-"""The Python of the README runs as it stands there."""
+"""What the README says is so: its Python runs, its numbers are those of the results."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+from discovery.evaluation.folder import ASKED, read_table
+from discovery.statistics import number
+from mpo.artifact.places import shipped_names
+
+ROOT = Path(__file__).resolve().parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+EVALUATED = sorted(path.parent for path in (DOCS / "results").glob(f"*/{ASKED}"))
 
 
 def test_the_examples_run_one_after_the_other(
@@ -18,3 +26,49 @@ def test_the_examples_run_one_after_the_other(
     earned, finite = capsys.readouterr().out.split()
     assert finite == "True"
     assert float(earned) > 0.4  # the agent it started from earns 0.03
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    gone = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not gone
+
+
+@pytest.mark.parametrize("folder", EVALUATED, ids=lambda path: path.name)
+def test_tables_of_the_docs_are_those_of_the_results(folder: Path) -> None:
+    table = read_table(folder)
+    assert table.markdown().strip() in (DOCS / "found.md").read_text()
+    means = {row.name: str(row.mean) for row in table.rows}
+    rows = [line.split(" | ") for line in README.read_text().splitlines() if "found/" in line]
+    told = {cells[0].strip("| `"): cells[2:] for cells in rows if len(cells) == 5}
+    expert = number(table.levels["expert, in the data"])
+    shown = [name for name in told if name in means]
+    assert shown
+    for name in shown:
+        found, orpo, level = (cell.strip(" |") for cell in told[name])
+        assert found == _rounded(means[name])
+        assert orpo == _rounded(means["orpo"])
+        assert level == expert
+
+
+def _rounded(mean: str) -> str:
+    value, error = mean.split(" ± ")
+    return f"{value} ± {round(float(error))}"
+
+
+def test_figures_are_drawn_from_the_results(tmp_path: Path) -> None:
+    drawing = runpy.run_path(str(DOCS / "draw.py"))
+    figures = dict(drawing["figures"]())
+    shown = {path.name for path in (DOCS / "figures").iterdir()}
+    assert shown - {*figures} == {"three_legged_ant.png"}
+    for ending in ("-search.png", "-landscape.png", "-seeds.png"):
+        name = next(name for name in sorted(figures) if name.endswith(ending))
+        figures[name](tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", sorted(shipped_names()))
+def test_what_ships_is_told_of(name: str) -> None:
+    assert f"`{name}`" in (DOCS / "found.md").read_text()
+    assert f"`{name}`" in README.read_text()
