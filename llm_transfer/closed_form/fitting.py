@@ -186,8 +186,13 @@ def _extended(subsets: Iterable[Subset], allowed: Sequence[int]) -> list[Subset]
 
 
 def _rounded(problem: Problem, solution: Solution) -> Solution:
-    """Return a solution in three significant digits, and the error that it then has."""
-    weights = np.vectorize(_three, otypes=[float])(solution.weights)
+    """Return a solution in three significant digits, and the error that it then has.
+
+    An end of a weight that does not show in the other's three digits is zero.
+    """
+    least = 5e-4 * solution.weights.max(axis=-1, keepdims=True)
+    shown = np.where(solution.weights < least, 0.0, solution.weights)
+    weights = np.vectorize(_three, otypes=[float])(shown)
     lam = _three(solution.lam)
     error = problem.error(solution.subset, weights, lam)
     return Solution(solution.subset, weights, lam, error)

@@ -83,6 +83,20 @@ def test_weights_may_change_with_progress(training):
     )
 
 
+def test_an_end_that_does_not_show_is_zero(training):
+    rising = dataclasses.replace(
+        BasisPotential.of({"log": 0.0}), weight_end=BasisPotential.of({"log": 3.0}).weight
+    )
+    known = mpo.objective("mpo", psi=rising, phi_inv=BasisPotential.of({"logit": 1.0}))
+    for point in fit(known, training, library=FEW).points:
+        for term in (*point.psi, *point.phi_inv):
+            least, most = sorted((term.start, term.end))
+            assert least == 0 or least > 4e-4 * most
+    best = fit(known, training, library=FEW)["closed_form_2"]
+    assert weights(best.psi) == {"log": (0.0, 3.0)}
+    assert str(best.formula("psi")) == "3*t*log(x)"
+
+
 def test_the_error_is_that_of_the_gradient_of_the_loss(front, training):
     """Measured by differentiating the objectives themselves, in another precision."""
     true = gradients(FOUND, training)
