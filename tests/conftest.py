@@ -1,10 +1,17 @@
 """What every test runs under: shapes checked, no silent promotion, x64 where asked for."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
-# Before jax is imported. Nearly all the time of the tests is XLA compiling small programs.
+# Before jax is imported. Nearly all the time of the tests is XLA compiling small programs: it does
+# so quickly, and once for all the processes of a session.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/preference-discovery-tests-{os.getpid()}"
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import hypothesis
 import jax
@@ -19,6 +26,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 hypothesis.settings.register_profile("project", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("project")
+
+
+def pytest_unconfigure() -> None:
+    """Throw away what the session compiled, when the process that began it ends."""
+    folder = os.environ["JAX_COMPILATION_CACHE_DIR"]
+    if folder.endswith(f"preference-discovery-tests-{os.getpid()}"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
