@@ -86,9 +86,10 @@ def tune(
 ) -> None:
     """Give objectives their own learning rate and settings, on data and seeds set aside for it.
 
-    The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five values of the
-    objective's own number (λ of ORPO, β of DPO, …). Objectives found already in the file
-    are left as they are.
+    The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five or six values of
+    the objective's own number (λ of ORPO, β of DPO, …). What is best at an end of its grid is
+    named, for there may be better ones beyond. Objectives found already in the file are left as
+    they are.
 
     Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
     """
@@ -113,10 +114,12 @@ def tune(
             f"{one.learning_rate:g}",
             str(one.mean),
             str(one.tried),
+            ", ".join(one.ends),
         )
         for name, one in found.items()
     ]
-    show_table("", ("objective", "settings", "learning rate", "mean return", "tried"), rows)
+    columns = ("objective", "settings", "learning rate", "mean return", "tried", "end of grid")
+    show_table("", columns, rows)
 
 
 def asked_situation(

@@ -30,7 +30,7 @@ FACTORS = (0.1, 0.3, 1.0, 3.0)
 
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
     {
-        "orpo": {"lam": (0.03, 0.1, 0.3, 1.0, 3.0)},
+        "orpo": {"lam": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)},
         "dpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
         "cdpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
         "ipo": {"beta": (0.01, 0.03, 0.1, 0.3, 1.0)},
@@ -51,6 +51,7 @@ class Tuned:
       learning_rate: of its agents.
       mean: what they earned, over the seeds of the tuning.
       tried: points of the grid.
+      ends: what is best at an end of its grid, so that there may be better ones beyond.
     """
 
     objective: str
@@ -58,6 +59,7 @@ class Tuned:
     learning_rate: float
     mean: Mean
     tried: int
+    ends: tuple[str, ...] = ()
 
     def contestant(self) -> Contestant:
         """Return the objective so tuned."""
@@ -74,7 +76,8 @@ class Tuned:
         """Return what `as_json` wrote."""
         if not 0 < values["learning_rate"] < math.inf:
             raise ValueError(f"a learning rate of {values['learning_rate']}")
-        return cls(**{**values, "mean": Mean(**numbers(values["mean"]))})
+        ends = tuple(map(str, values.get("ends", ())))
+        return cls(**{**values, "mean": Mean(**numbers(values["mean"])), "ends": ends})
 
 
 def tune(
@@ -109,7 +112,9 @@ def tune(
         means += _measured(cohort, name, points[at : at + len(rates)], keys)
     best = max(range(len(points)), key=lambda i: _worth(means[i]))
     settings, rate = points[best]
-    return Tuned(name, settings, rate, means[best], len(points))
+    ends = [key for key, value in settings.items() if value in (grid[key][0], grid[key][-1])]
+    ends += ["learning rate"] if rate in (rates[0], rates[-1]) else []
+    return Tuned(name, settings, rate, means[best], len(points), tuple(ends))
 
 
 def _measured(

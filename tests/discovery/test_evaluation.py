@@ -153,6 +153,12 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground):
             worth[lam, rate] = cohort.score(cohort.train(made, keys, 0, rates)).mean()
     best = max(worth, key=lambda point: worth[point])
     assert (tuned.settings["lam"], tuned.learning_rate) == best
+    lams, rates = zip(*worth, strict=True)
+    at_an_end = {
+        "lam": best[0] in (min(lams), max(lams)),
+        "learning rate": best[1] in (min(rates), max(rates)),
+    }
+    assert {*tuned.ends} == {name for name, ends in at_an_end.items() if ends}
     np.testing.assert_allclose(tuned.mean.mean, worth[best], rtol=1e-6)
     contestant = tuned.contestant()
     assert contestant.tuned
