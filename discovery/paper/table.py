@@ -23,7 +23,8 @@ from mpo.objectives import OBJECTIVES
 
 NOT_SHIPPED, NOT_MEASURED = "not shipped", "not measured"
 TUNE_SEEDS, TUNE_EPISODES = 3, 32
-"""Agents for each point of the grid, and episodes that measure each: as in `discovery tune`."""
+"""Agents for each point of the grid, and episodes that measure each: as in `discovery tune`, but no
+more episodes than measure the agents of the row."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ def measure(request: Request, row: Row, out: Path, say: Say) -> None:
 def _tuned(request: Request, row: Row, out: Path, say: Say) -> dict[str, Tuned]:
     """Tune the hand-made objectives of a row, on data and seeds of its own kind."""
     names = sorted({*row.objectives.values()} & {*OBJECTIVES})
-    return tuned_into(
-        tuned_file(out, row), request.config(row), names, TUNE_SEEDS, TUNE_EPISODES, say
-    )
+    described = request.config(row)
+    episodes = min(TUNE_EPISODES, request.episodes or described.evaluation.episodes)
+    return tuned_into(tuned_file(out, row), described, names, TUNE_SEEDS, episodes, say)
 
 
 def show(request: Request, out: Path) -> Made:
