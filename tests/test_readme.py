@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from discovery.evaluation.folder import ASKED, read_table
+from discovery.paper import exhibit, exhibits
 from discovery.statistics import number
 from mpo.artifact.places import shipped_names
 
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 EVALUATED = sorted(path.parent for path in (DOCS / "results").glob(f"*/{ASKED}"))
+EXHIBITS = sorted(p for p in (DOCS / "results").glob("*/*.md") if p.stem in exhibits())
 
 
 def test_the_examples_run_one_after_the_other(
@@ -54,7 +56,7 @@ def test_tables_of_the_docs_are_those_of_the_results(folder: Path) -> None:
 
 def _rounded(mean: str) -> str:
     value, error = mean.split(" ± ")
-    return f"{value} ± {round(float(error))}"
+    return f"{value} ± {round(float(error))}" if float(error) >= 1 else value
 
 
 def test_figures_are_drawn_from_the_results(tmp_path: Path) -> None:
@@ -66,6 +68,18 @@ def test_figures_are_drawn_from_the_results(tmp_path: Path) -> None:
         name = next(name for name in sorted(figures) if name.endswith(ending))
         figures[name](tmp_path / name)
         assert (tmp_path / name).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("page", EXHIBITS, ids=lambda path: path.stem)
+def test_the_papers_tables_and_figures_are_those_of_the_results(page: Path) -> None:
+    told = (DOCS / "paper.md").read_text()
+    if exhibit(page.stem).shape == "table":
+        table = next(part for part in page.read_text().split("\n\n") if part.startswith("| data |"))
+        assert table.strip() in told
+    else:
+        pictures = sorted(page.parent.glob("figures/*.png"))
+        assert pictures
+        assert all(f"({path.relative_to(DOCS)})" in told for path in pictures)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_names()))

@@ -86,10 +86,10 @@ def tune(
 ) -> None:
     """Give objectives their own learning rate and settings, on data and seeds set aside for it.
 
-    The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five or six values of
-    the objective's own number (λ of ORPO, β of DPO, …). What is best at an end of its grid is
-    named, for there may be better ones beyond. Objectives found already in the file are left as
-    they are.
+    The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five values of the
+    objective's own number (λ of ORPO, β of DPO, …). It grows, up to three times, where its best
+    point is at an end; what is at an end even so is named. Objectives found already in the file
+    are left as they are.
 
     Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
     """

@@ -1,13 +1,14 @@
 """A fair chance: every objective gets its own settings, under the same stated budget.
 
 A plain grid, because all its points are one compiled program: learning rates and the
-numbers of an objective are traced, so agents of the whole grid train side by side.
+numbers of an objective are traced, so agents of the whole grid train side by side. Where the
+best point is at an end of the grid, the grid grows.
 """
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -30,7 +31,7 @@ FACTORS = (0.1, 0.3, 1.0, 3.0)
 
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
     {
-        "orpo": {"lam": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)},
+        "orpo": {"lam": (0.03, 0.1, 0.3, 1.0, 3.0)},
         "dpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
         "cdpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
         "ipo": {"beta": (0.01, 0.03, 0.1, 0.3, 1.0)},
@@ -39,6 +40,14 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
     }
 )
 """Settings tried for each objective; others have only their learning rate tuned."""
+
+GROWTHS = 3
+"""How often a grid may grow, each time by the next value at every end where its best point is."""
+
+_RATE = "learning rate"
+
+Point = tuple[float, ...]
+"""The settings of an objective, and the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -98,39 +107,66 @@ def tune(
       episodes: that measure each agent.
       told: is called with the points done and how many there are.
     """
-    grid = GRIDS.get(name, {})
     rates = [factor * float(situation.hyper.learning_rate) for factor in FACTORS]
-    points = [
-        (dict(zip(grid, values, strict=True)), rate)
-        for values in itertools.product(*grid.values())
-        for rate in rates
-    ]
+    axes = {key: [*values] for key, values in GRIDS.get(name, {}).items()} | {_RATE: rates}
     cohort, keys = Cohort(situation, episodes), jax.random.split(key, seeds)
-    means = []
-    for at in range(0, len(points), len(rates)):
-        told(at, len(points))
-        means += _measured(cohort, name, points[at : at + len(rates)], keys)
-    best = max(range(len(points)), key=lambda i: _worth(means[i]))
-    settings, rate = points[best]
-    ends = [key for key, value in settings.items() if value in (grid[key][0], grid[key][-1])]
-    ends += ["learning rate"] if rate in (rates[0], rates[-1]) else []
-    return Tuned(name, settings, rate, means[best], len(points), tuple(ends))
+    means: dict[Point, Mean] = {}
+    best: Point = ()
+    for growth in range(1 + GROWTHS):
+        new = [point for point in itertools.product(*axes.values()) if point not in means]
+        for at in range(0, len(new), len(FACTORS)):
+            told(len(means), len(means) + len(new) - at)
+            some = new[at : at + len(FACTORS)]
+            means |= zip(some, _measured(cohort, name, axes, some, keys), strict=True)
+        best = max(means, key=lambda point: _worth(means[point]))
+        hopeless = math.isinf(_worth(means[best]))
+        if growth < GROWTHS and (hopeless or not _grown(axes, best)):
+            break
+    settings = dict(zip(axes, best, strict=True))
+    ends = tuple(key for key, value in settings.items() if value in _ends(axes[key]))
+    rate = settings.pop(_RATE)
+    return Tuned(name, settings, rate, means[best], len(means), ends)
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _grown(axes: Mapping[str, list[float]], best: Point) -> bool:
+    """Add to each axis the next value at the end where the best point is; was there any?"""
+    grown = False
+    for values, value in zip(axes.values(), best, strict=True):
+        around = sorted(values)
+        if value == around[0]:
+            values.append(_rounded(around[0] ** 2 / around[1]))
+        elif value == around[-1]:
+            values.append(_rounded(around[-1] ** 2 / around[-2]))
+        grown |= len(values) > len(around)
+    return grown
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2g}")
 
 
 def _measured(
-    cohort: Cohort, name: str, points: Sequence[tuple[Mapping[str, float], float]], keys: Any
+    cohort: Cohort, name: str, axes: Iterable[str], points: Sequence[Point], keys: Any
 ) -> list[Mean]:
-    made = [mpo.objective(name, **settings) for settings, _ in points]
+    """Return what agents earn at some points: as many as make a batch, so that one is compiled."""
+    padded = [*points, *[points[-1]] * (len(FACTORS) - len(points))]
+    settings = [dict(zip(axes, point, strict=True)) for point in padded]
+    each_rate = [own.pop(_RATE) for own in settings]
+    made = [mpo.objective(name, **own) for own in settings]
     seeds = len(keys)
     objectives = jax.tree.map(lambda *leaves: _each(leaves, seeds), *made)
-    rates = jnp.repeat(jnp.asarray([rate for _, rate in points], jnp.float32), seeds)
-    again = jnp.tile(keys, len(points))
+    rates = jnp.repeat(jnp.asarray(each_rate, jnp.float32), seeds)
+    again = jnp.tile(keys, len(padded))
     each = [
         cohort.score(cohort.train(objectives, again, number, rates))
         for number in range(len(cohort.situation.sources))
     ]
-    returns = np.mean(each, axis=0).reshape(len(points), seeds)
-    return [statistics.mean(own) for own in returns]
+    returns = np.mean(each, axis=0).reshape(len(padded), seeds)
+    return [statistics.mean(own) for own in returns[: len(points)]]
 
 
 def _each(leaves: Sequence[Any], seeds: int) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import signal
 
 import jax
@@ -10,11 +11,12 @@ import pytest
 
 import mpo
 from discovery import config, situation, streams
-from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, tune
+from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, tune, tuning
 from discovery.evaluation.folder import Evaluation, earlier, run
 from discovery.evaluation.tuned_file import read_tuned, tuned_into
 from discovery.evaluation.tuning import FACTORS
 from discovery.processes import all_devices
+from discovery.statistics import Mean
 from discovery.stopping import Interrupted
 from discovery.streams import Purpose
 from mpo.errors import RequestError
@@ -135,8 +137,9 @@ def test_a_table_compares_with_its_first_row():
     assert json.loads(json.dumps(table.as_json()))["rows"][1]["name"] == "found"
 
 
-def test_tuning_tries_the_whole_grid_and_takes_the_best(ground):
+def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
     """Every point gets the same seeds; by hand, the best of them is the one that is returned."""
+    monkeypatch.setattr(tuning, "GROWTHS", 0)
     key = streams.key(Purpose.TUNING, 0)
     tuned = tune("orpo", ground, key, 2, 4)
     assert tuned.tried == len(FACTORS) * len(GRIDS["orpo"]["lam"])
@@ -163,6 +166,42 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground):
     contestant = tuned.contestant()
     assert contestant.tuned
     assert float(contestant.objective.lam) == best[0]
+
+
+@pytest.mark.parametrize(
+    ("peak", "best", "ends"),
+    [
+        ((0.3, 0.3), (0.3, 0.3), ()),  # inside
+        ((30.0, 0.3), (27.0, 0.3), ()),  # beyond an end of λ
+        ((0.01, 30.0), (0.009, 27.0), ()),  # beyond two ends at once
+        ((1e6, 0.3), (81.0, 0.3), ("lam",)),  # too far: said
+    ],
+)
+def test_a_grid_grows_where_its_best_point_is_at_an_end(ground, monkeypatch, peak, best, ends):
+    """On a smooth hill it gets to the point nearest to the top, in units of the usual rate."""
+    usual = float(ground.hyper.learning_rate)
+    sizes = []
+
+    def hill(cohort, name, axes, points, keys):
+        assert tuple(axes) == ("lam", "learning rate")
+        sizes.append(len(points))
+        off = [np.log([lam / peak[0], rate / usual / peak[1]]) for lam, rate in points]
+        return [Mean(-float(np.sum(one**2)), 0.0, 1, 0) for one in off]
+
+    monkeypatch.setattr(tuning, "_measured", hill)
+    tuned = tune("orpo", ground, streams.key(Purpose.TUNING, 0), 1, 1)
+    found = (tuned.settings["lam"], tuned.learning_rate / usual)
+    assert found == pytest.approx(best, rel=0.1)
+    assert tuned.ends == ends
+    assert tuned.tried == sum(sizes)
+    assert max(sizes) <= len(FACTORS)
+
+
+def test_a_grid_where_every_agent_fails_does_not_grow(ground, monkeypatch):
+    failed = Mean(math.nan, math.nan, 0, 1)
+    monkeypatch.setattr(tuning, "_measured", lambda c, n, a, points, k: [failed] * len(points))
+    tuned = tune("sft", ground, streams.key(Purpose.TUNING, 0), 1, 1)
+    assert tuned.tried == len(FACTORS)
 
 
 def test_grids_are_of_settings_there_are():
