@@ -87,7 +87,7 @@ def tune(
     """Give objectives their own learning rate and settings, on data and seeds set aside for it.
 
     The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five values of the
-    objective's own number (λ of ORPO, β of DPO, …). It grows, up to three times, where its best
+    objective's own number (λ of ORPO, β of DPO, …). It grows, up to eight times, where its best
     point is at an end; what is at an end even so is named. Objectives found already in the file
     are left as they are.
 

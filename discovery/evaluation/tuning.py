@@ -41,7 +41,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
 )
 """Settings tried for each objective; others have only their learning rate tuned."""
 
-GROWTHS = 3
+GROWTHS = 8
 """How often a grid may grow, each time by the next value at every end where its best point is."""
 
 _RATE = "learning rate"
