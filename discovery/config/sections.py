@@ -136,6 +136,8 @@ class Evaluation(Section):
       against: objectives by name, the first of which differences are taken from.
       seeds: agents trained for each objective, on another draw of the data.
       episodes: that measure each agent.
+      tune: whether the objectives it is against get learning rate and settings of their own,
+        tuned on data and seeds set aside for it.
       selection_seeds: agents trained for each candidate before one is selected.
       selection: what candidates are selected by, if not the return of those agents: a measure
         that another package brings (`discovery.runs.selection`).
@@ -145,6 +147,7 @@ class Evaluation(Section):
     against: tuple[str, ...] = ("orpo",)
     seeds: int = 8
     episodes: int = 32
+    tune: bool = False
     selection_seeds: int = 8
     selection: str | None = None
     selection_settings: Settings | None = None

@@ -41,6 +41,9 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
 )
 """Settings tried for each objective; others have only their learning rate tuned."""
 
+SEEDS, EPISODES = 3, 32
+"""Agents for each point of a grid, and episodes that measure each, where nothing else is asked."""
+
 GROWTHS = 8
 """How often a grid may grow, each time by the next value at every end where its best point is."""
 
@@ -74,6 +77,13 @@ class Tuned:
         """Return the objective so tuned."""
         made = mpo.objective(self.objective, **self.settings)
         return Contestant(made, self.learning_rate, tuned=True)
+
+    def said(self) -> str:
+        """Return the settings in words."""
+        settings = [f"{key} {value:g}" for key, value in self.settings.items()]
+        rate = f"learning rate {self.learning_rate:g}"
+        ends = f"; at an end: {', '.join(self.ends)}" if self.ends else ""
+        return f"{', '.join([*settings, rate])} ({self.tried} tried{ends})"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

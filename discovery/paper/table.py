@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery import markdown
-from discovery.evaluation import Store, Table, Tuned
+from discovery.evaluation import Store, Table, Tuned, tuning
 from discovery.evaluation import folder as evaluations
 from discovery.evaluation.table import Row as Line
 from discovery.evaluation.tuned_file import read_tuned, tuned_into
@@ -22,9 +22,6 @@ from mpo import treefile
 from mpo.objectives import OBJECTIVES
 
 NOT_SHIPPED, NOT_MEASURED = "not shipped", "not measured"
-TUNE_SEEDS, TUNE_EPISODES = 3, 32
-"""Agents for each point of the grid, and episodes that measure each: as in `discovery tune`, but no
-more episodes than measure the agents of the row."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ def _tuned(request: Request, row: Row, out: Path, say: Say) -> dict[str, Tuned]:
     """Tune the hand-made objectives of a row, on data and seeds of its own kind."""
     names = sorted({*row.objectives.values()} & {*OBJECTIVES})
     described = request.config(row)
-    episodes = min(TUNE_EPISODES, request.episodes or described.evaluation.episodes)
-    return tuned_into(tuned_file(out, row), described, names, TUNE_SEEDS, episodes, say)
+    episodes = min(tuning.EPISODES, request.episodes or described.evaluation.episodes)
+    return tuned_into(tuned_file(out, row), described, names, tuning.SEEDS, episodes, say)
 
 
 def show(request: Request, out: Path) -> Made:

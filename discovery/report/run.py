@@ -90,7 +90,9 @@ def verdict(result: "Result") -> str:
     return (
         f"The objective found earns {found}, {other} {baseline}: {number(abs(gain.mean))} "
         f"{words} (95 % interval {number(gain.low)} to {number(gain.high)}, p = {gain.p:.2g}, "
-        f"{found.seeds} seeds)" + ("." if clear else ", which these seeds do not tell from chance.")
+        f"{found.seeds} seeds)"
+        + ("." if clear else ", which these seeds do not tell from chance.")
+        + ("" if first.name in result.tuned else f" {other} was not tuned here.")
     )
 
 
@@ -108,7 +110,7 @@ def _parts(record: Record, drawn: dict[str, str]) -> Iterator[str]:
     yield asked(described.as_json())
     if result is not None:
         yield "## What it is worth"
-        yield _worth(described)
+        yield _worth(described, result)
         yield result.table().markdown()
     yield "## The search"
     yield drawn.pop("search.png", "")
@@ -124,14 +126,20 @@ def _parts(record: Record, drawn: dict[str, str]) -> Iterator[str]:
     yield from _origin(record)
 
 
-def _worth(described: Config) -> str:
+def _worth(described: Config, result: "Result") -> str:
     own = described.evaluation
+    tuned = "; ".join(f"{name} {one.said()}" for name, one in result.tuned.items())
+    settings = (
+        "have settings of their own, the best of a grid that was tried on data and seeds set "
+        f"aside for it: {markdown.escaped(tuned)}."
+        if tuned
+        else "have their default settings: none was tuned here."
+    )
     return (
         f"Mean true return of {own.seeds} agents for each objective, {own.episodes:,} episodes "
         "an agent, on another draw of the data and with other seeds than those the search saw; "
         "± is a standard error. Differences are paired by seed, with a 95 % bootstrap interval "
-        "and a paired t test. The objectives compared with have their default settings: none was "
-        "tuned here."
+        f"and a paired t test. The objectives compared with {settings}"
     )
 
 

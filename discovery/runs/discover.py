@@ -11,6 +11,7 @@ import mpo
 from discovery import search as searching
 from discovery import situation
 from discovery.config import Config
+from discovery.evaluation import Tuned
 from discovery.processes import all_devices, primary
 from discovery.runs import finish, loop, selection, trackers
 from discovery.runs.finish import Result
@@ -107,6 +108,7 @@ def found(folder: Folder) -> Result:
             candidates={name: Mean(**numbers(mean)) for name, mean in held["candidates"].items()},
             returns={name: np.array(own, float) for name, own in held["returns"].items()},
             authors={name: float(value) for name, value in held["authors"].items()},
+            tuned={n: Tuned.from_json(one) for n, one in held.get("tuned", {}).items()},
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error

@@ -4,7 +4,8 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import mpo
 from discovery import situation, streams, trajectory
 from discovery.config import Config
-from discovery.evaluation import Contestant, Returns, Table, evaluate
+from discovery.evaluation import Contestant, Returns, Table, Tuned, evaluate, tune, tuning
 from discovery.processes import all_devices, primary
 from discovery.runs.folder import Folder
 from discovery.runs.log import Line
@@ -44,6 +45,7 @@ class Result:
         agents, unless the run selects by another measure.
       returns: of each objective that was compared, seed by seed.
       authors: mean return of the agents that made the data, by name.
+      tuned: settings of the objectives it was compared with, if they were tuned.
       trajectory: of an agent trained under it on the data of the search; `None` in a
         result that was read from a folder, where it has a file of its own.
     """
@@ -53,6 +55,7 @@ class Result:
     candidates: Mapping[str, Mean]
     returns: Returns
     authors: Mapping[str, float]
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
     trajectory: Trajectory | None = None
 
     def table(self) -> Table:
@@ -60,7 +63,8 @@ class Result:
         first, *others = (name for name in self.returns if name != FOUND)
         ordered = {name: self.returns[name] for name in (first, FOUND, *others)}
         levels = {f"{name}, in the data": value for name, value in self.authors.items()}
-        return Table.of(ordered, levels, dict.fromkeys([*others, first], "default"))
+        notes = {name: "tuned" if name in self.tuned else "default" for name in (first, *others)}
+        return Table.of(ordered, levels, notes)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values, but for the objective itself."""
@@ -69,6 +73,7 @@ class Result:
             "candidates": {name: strict(vars(mean)) for name, mean in self.candidates.items()},
             "returns": {name: _nullable(values) for name, values in self.returns.items()},
             "authors": dict(self.authors),
+            "tuned": {name: one.as_json() for name, one in self.tuned.items()},
         }
 
 
@@ -81,12 +86,16 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     seen = trajectory.record(
         objective, search.situation, streams.key(Purpose.SELECTION, config.seed)
     )
+    asked = config.evaluation
+    tuned = _tuned(config, watcher) if asked.tune else {}
     watcher.phase("preparing other data")
     ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
-    asked = config.evaluation
-    objectives = {FOUND: objective} | {name: mpo.objective(name) for name in asked.against}
+    others = {
+        name: tuned[name].contestant() if name in tuned else Contestant(mpo.objective(name))
+        for name in asked.against
+    }
     returns = evaluate(
-        {name: Contestant(one) for name, one in objectives.items()},
+        {FOUND: Contestant(objective), **others},
         ground,
         streams.key(Purpose.EVALUATION, config.seed),
         range(asked.seeds),
@@ -94,7 +103,23 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
     )
     authors = situation.earned(config, Purpose.EVALUATION)
-    return Result(objective, selected, candidates, returns, authors, seen)
+    return Result(objective, selected, candidates, returns, authors, tuned, seen)
+
+
+def _tuned(config: Config, watcher: Watcher) -> dict[str, Tuned]:
+    """Tune the objectives that the run is evaluated against, on data of their own draw."""
+    watcher.phase("preparing data to tune on")
+    ground = situation.prepare(config, Purpose.TUNING, all_devices())
+    key = streams.key(Purpose.TUNING, config.seed)
+    episodes = min(tuning.EPISODES, config.evaluation.episodes)
+    return {
+        name: tune(name, ground, key, tuning.SEEDS, episodes, partial(_points, watcher, name))
+        for name in config.evaluation.against
+    }
+
+
+def _points(watcher: Watcher, name: str, done: int, points: int) -> None:
+    watcher.phase(f"tuning {name}, {done} of {points} points done")
 
 
 def write(

@@ -11,7 +11,7 @@ import mpo
 from discovery import situation, startup
 from discovery.cli import main
 from discovery.config import presets
-from discovery.evaluation import Store
+from discovery.evaluation import Store, tuning
 from discovery.evaluation.tuned_file import read_tuned
 from discovery.paper import Request, exhibit, exhibits, figure, make, table
 from discovery.paper.exhibit import SHAPES as KNOWN_SHAPES
@@ -132,7 +132,7 @@ def test_a_table_has_the_numbers_of_its_store(bandit, found, tmp_path):
 
 
 def test_each_row_is_tuned_on_data_of_its_own_kind(bandit, tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "TUNE_SEEDS", 1)
+    monkeypatch.setattr(tuning, "SEEDS", 1)
     asked = Request(bandit, seeds=2, episodes=2, changes=TINY, tune=True)
     make(asked, tmp_path)
     for row in asked.rows:
