@@ -1,14 +1,16 @@
 """What the README says is so: its Python runs, its numbers are those of the results."""
 
+import json
 import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from discovery.evaluation.folder import ASKED, read_table
 from discovery.paper import exhibit, exhibits
-from discovery.statistics import number
+from discovery.statistics import mean, number
 from mpo.artifact.places import shipped_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +37,18 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     gone = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not gone
+
+
+def test_the_first_result_is_that_of_the_search() -> None:
+    search = DOCS / "results" / "searches" / "bandit-shuffled" / "results.json"
+    held = json.loads(search.read_text())
+    rows = [line.strip("| ").split(" | ") for line in README.read_text().splitlines()]
+    told = {row[0]: row[1:3] for row in rows if row[0] in held["returns"]}
+    assert {*held["returns"]} == {"found", *held["tuned"]}
+    for name, returns in held["returns"].items():
+        settings, value = told[name]
+        assert value == str(mean(np.array(returns)))
+        assert settings.strip() == ("tuned" if name in held["tuned"] else "")
 
 
 @pytest.mark.parametrize("folder", EVALUATED, ids=lambda path: path.name)
