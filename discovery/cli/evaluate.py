@@ -151,8 +151,7 @@ def asked_situation(
 def _contestants(
     names: list[str], tuned: Path | None, described: "Config"
 ) -> "dict[str, Contestant]":
-    import mpo
-    from discovery.evaluation import Contestant
+    from discovery.evaluation import contestants
     from discovery.evaluation.tuned_file import read_tuned
 
     if not names:
@@ -165,10 +164,7 @@ def _contestants(
         known = file.objectives
         if elsewhere := file.elsewhere(described):
             _say(f"{tuned} was tuned in another situation: {'; '.join(elsewhere)}")
-    return {
-        name: known[name].contestant() if name in known else Contestant(mpo.objective(name))
-        for name in names
-    }
+    return contestants(names, known)
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ print(Table.of(returns).text())
 from discovery.evaluation.contest import Contestant, evaluate
 from discovery.evaluation.returns import Returns, Store
 from discovery.evaluation.table import Row, Table
-from discovery.evaluation.tuning import GRIDS, Tuned, tune
+from discovery.evaluation.tuning import GRIDS, Tuned, contestants, tune
 
 __all__ = [
     "GRIDS",
@@ -17,6 +17,7 @@ __all__ = [
     "Store",
     "Table",
     "Tuned",
+    "contestants",
     "evaluate",
     "tune",
 ]

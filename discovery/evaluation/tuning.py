@@ -99,6 +99,14 @@ class Tuned:
         return cls(**{**values, "mean": Mean(**numbers(values["mean"])), "ends": ends})
 
 
+def contestants(names: Iterable[str], tuned: Mapping[str, Tuned]) -> dict[str, Contestant]:
+    """Return objectives by name: with settings of their own where they were tuned."""
+    return {
+        name: tuned[name].contestant() if name in tuned else Contestant(mpo.objective(name))
+        for name in names
+    }
+
+
 def tune(
     name: str,
     situation: Situation,

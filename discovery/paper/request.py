@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import mpo
 from discovery import situation
 from discovery.config import Config
-from discovery.evaluation import Contestant, Tuned
+from discovery.evaluation import Tuned, contestants
 from discovery.evaluation.folder import Evaluation
 from discovery.paper.exhibit import Exhibit, Row
 from discovery.report import Page
@@ -66,16 +65,12 @@ class Request:
         """
         known = {**self.tuned, **(tuned or {})}
         names = [name for name in row.objectives.values() if name not in row.missing]
-        contestants = {
-            name: known[name].contestant() if name in known else Contestant(mpo.objective(name))
-            for name in names
-        }
-        if not contestants:
+        if not names:
             return None
         described = self.config(row)
         return Evaluation(
             config=described,
-            contestants=contestants,
+            contestants=contestants(names, known),
             seeds=described.evaluation.seeds if self.seeds is None else self.seeds,
             episodes=described.evaluation.episodes if self.episodes is None else self.episodes,
             command=self.command,

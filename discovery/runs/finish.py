@@ -15,7 +15,16 @@ import numpy as np
 import mpo
 from discovery import situation, streams, trajectory
 from discovery.config import Config
-from discovery.evaluation import Contestant, Returns, Table, Tuned, evaluate, tune, tuning
+from discovery.evaluation import (
+    Contestant,
+    Returns,
+    Table,
+    Tuned,
+    contestants,
+    evaluate,
+    tune,
+    tuning,
+)
 from discovery.processes import all_devices, primary
 from discovery.runs.folder import Folder
 from discovery.runs.log import Line
@@ -90,12 +99,8 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     tuned = _tuned(config, watcher) if asked.tune else {}
     watcher.phase("preparing other data")
     ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
-    others = {
-        name: tuned[name].contestant() if name in tuned else Contestant(mpo.objective(name))
-        for name in asked.against
-    }
     returns = evaluate(
-        {FOUND: Contestant(objective), **others},
+        {FOUND: Contestant(objective), **contestants(asked.against, tuned)},
         ground,
         streams.key(Purpose.EVALUATION, config.seed),
         range(asked.seeds),
