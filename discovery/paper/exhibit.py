@@ -1,6 +1,6 @@
 """A table or figure of the mirror-preference paper as data: which objectives, in which situations.
 
-The files are in `discovery.paper.exhibits`. What stands at the top of one is what every row
+The files are in `discovery.paper.contents`. What stands at the top of one is what every row
 has, unless it says otherwise; how agents are trained is said by the presets of a scale alone.
 """
 
@@ -94,7 +94,7 @@ def exhibit(name: str) -> Exhibit:
     """Return the table or figure `name`."""
     if name not in (known := _shipped()):
         raise unknown("table or figure", name, known)
-    text = resources.files("discovery.paper.exhibits").joinpath(f"{name}.toml").read_text()
+    text = resources.files("discovery.paper.contents").joinpath(f"{name}.toml").read_text()
     return from_values(name, tomllib.loads(text))
 
 
@@ -125,7 +125,7 @@ def _over(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shipped() -> list[str]:
-    folder = resources.files("discovery.paper.exhibits")
+    folder = resources.files("discovery.paper.contents")
     return sorted(
         p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
     )

@@ -252,3 +252,12 @@ def test_the_command_lists_and_makes(tmp_path, capsys):
     assert main(["paper", *arguments, "--out", str(out)]) == 0
     assert "| token bandit | 0.9" in capsys.readouterr().out
     assert (out / "transfer.html").exists()
+
+
+def test_names_of_the_package_stay_functions_when_its_files_are_read():
+    """Reading files of a subpackage imports it, and sets its name in the package."""
+    from discovery import paper
+
+    assert paper.exhibit(next(iter(paper.exhibits()))).rows
+    assert callable(paper.exhibits)
+    assert callable(paper.exhibit)
