@@ -8,10 +8,10 @@ discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
 
 test: .venv/.development  ## every test, slow ones too
-	.venv/bin/python -m pytest -m "slow or not slow" -n auto --dist loadgroup --durations 15
+	.venv/bin/python -m pytest -m "slow or not slow" -n auto --durations 15
 
 test-fast: .venv/.development  ## what to run while working
-	.venv/bin/python -m pytest -n auto --dist loadgroup
+	.venv/bin/python -m pytest -n auto
 
 check: .venv/.development  ## format, lint, types, direction of dependency
 	.venv/bin/ruff format --check .
