@@ -80,6 +80,19 @@ def same_everywhere(value: T) -> T:
     return bool(sent) if isinstance(value, bool) else sent  # type: ignore[return-value]
 
 
+def same_text(text: str) -> str:
+    """Return the primary process's `text` in every process."""
+    raw = np.frombuffer(text.encode(), np.uint8)
+    size = int(same_everywhere(np.asarray(raw.size)))
+    sent = raw if raw.size == size else np.zeros(size, np.uint8)
+    return np.asarray(same_everywhere(sent)).tobytes().decode()
+
+
+def machine() -> str:
+    """Return how many devices of which kind all processes have."""
+    return f"{jax.device_count()} × {jax.devices()[0].device_kind}"
+
+
 def _address(cluster: str) -> dict[str, Any]:
     if cluster == "auto":
         return {}

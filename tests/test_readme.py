@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mpo
 from discovery.evaluation.folder import ASKED, read_table
 from discovery.paper import exhibit, exhibits
 from discovery.statistics import mean, number
@@ -100,3 +101,9 @@ def test_the_papers_tables_and_figures_are_those_of_the_results(page: Path) -> N
 def test_what_ships_is_told_of(name: str) -> None:
     assert f"`{name}`" in (DOCS / "found.md").read_text()
     assert f"`{name}`" in README.read_text()
+
+
+@pytest.mark.parametrize("name", sorted(shipped_names()))
+def test_what_ships_says_what_the_results_say(name: str) -> None:
+    worth = runpy.run_path(str(DOCS / "worth.py"))["worth"]
+    assert mpo.load(name).provenance.extra["worth"] == worth(name)

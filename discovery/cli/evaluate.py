@@ -159,12 +159,14 @@ def _contestants(
     if len(set(names)) != len(names):
         raise RequestError("an objective was given twice")
     known: Mapping[str, Tuned] = {}
+    said = "tuned"
     if tuned is not None:
         file = read_tuned(tuned)
         known = file.objectives
         if elsewhere := file.elsewhere(described):
+            said = "tuned elsewhere"
             _say(f"{tuned} was tuned in another situation: {'; '.join(elsewhere)}")
-    return contestants(names, known)
+    return contestants(names, known, said)
 
 
 def _say(text: str) -> None:

@@ -2,11 +2,8 @@
 
 import inspect
 
-import numpy as np
-
 import mpo
 from discovery.cli.output import JSON, show_json, show_table
-from discovery.statistics import mean
 from mpo.objectives import OBJECTIVES
 from mpo.potentials import POTENTIALS
 
@@ -42,8 +39,14 @@ def _first_line(thing: object) -> str:
 
 
 def _origin(about: mpo.Provenance) -> str:
-    """Say where a shipped objective was found, and what its run measured there."""
-    where = ", ".join(str(recipe["kind"]) for recipe in about.data)
-    returns = about.results["returns"]
-    found, orpo = (mean(np.array(returns[name], float)) for name in ("found", "orpo"))
-    return f"{about.task}, {where} data: {found} where ORPO earned {orpo}"
+    """Say where a shipped objective was found, and what it is worth there."""
+    where = f"{about.task}, {', '.join(str(recipe['kind']) for recipe in about.data)} data"
+    if "worth" not in about.extra:
+        return where
+    from discovery.evaluation import Table
+
+    other, own = Table.from_json(about.extra["worth"]).rows
+    return (
+        f"{where}: {own.mean}, where {other.name} {other.note} earned {other.mean} "
+        f"({own.mean.seeds} seeds)"
+    )

@@ -33,7 +33,6 @@ def paper(
     set_: list[str] = typer.Option(
         [], "--set", help="A setting on top of every row's, such as data.rows=64; repeat."
     ),
-    tuned: Path | None = typer.Option(None, help="What `discovery tune` wrote."),
     tune: bool = typer.Option(
         False, "--tune", help="Tune the hand-made objectives of each row of a table on its data."
     ),
@@ -53,18 +52,16 @@ def paper(
         _list(exhibits(), as_json)
         return
     from discovery import config, startup
-    from discovery.evaluation.tuned_file import read_tuned
 
     chosen = named(exhibit)
-    if tune and (tuned is not None or chosen.shape != "table"):
-        raise RequestError("--tune is for a table, and in place of --tuned")
-    known = {} if tuned is None else read_tuned(tuned).objectives
+    if tune and chosen.shape != "table":
+        raise RequestError(f"--tune is for a table, and {exhibit} is a figure")
     changes = dict(config.setting(text) for text in set_)
     startup.host_devices()
     startup.compilation_cache()
     from discovery.paper import Request, make
 
-    request = Request(chosen, scale, seeds, episodes, tuple(only), changes, known, tune, typed())
+    request = Request(chosen, scale, seeds, episodes, tuple(only), changes, tune, typed())
     folder = out or Path("runs") / f"{exhibit}-{scale}"
     pages = make(request, folder, _say)
     if as_json:

@@ -115,7 +115,7 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any], at: str = "")
 
 
 def _shown(value: Any) -> str:
-    return "left out" if value is None else json.dumps(value)
+    return "left out" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

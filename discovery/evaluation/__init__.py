@@ -1,7 +1,7 @@
 """What objectives are worth: agents over many seeds, tables, and a fair chance for each.
 
 returns = evaluate(contestants, situation, key, seeds=range(25), episodes=100)
-print(Table.of(returns).text())
+print(Table.of(returns).markdown())
 """
 
 from discovery.evaluation.contest import Contestant, evaluate

@@ -27,12 +27,12 @@ class Contestant:
     Attributes:
       objective: the loss.
       learning_rate: its own; the situation's, if `None`.
-      tuned: whether its settings were tuned, or are the default ones.
+      settings: where its settings are from, such as "tuned"; the default ones, if empty.
     """
 
     objective: Objective
     learning_rate: float | None = None
-    tuned: bool = False
+    settings: str = ""
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from discovery.config.reading import differences
 from discovery.evaluation.contest import Contestant, evaluate
 from discovery.evaluation.returns import Returns, Store
 from discovery.evaluation.table import Table
-from discovery.processes import all_devices
+from discovery.locked import LOCK, locked
+from discovery.processes import all_devices, machine
 from discovery.situation import earned
 from discovery.stopping import Interrupted, asked_to_stop
 from discovery.streams import Purpose
@@ -26,6 +28,8 @@ Say = Callable[[str], None]
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "optax", "brax", "numpy")
 ASKED, RETURNS, RESULTS = "evaluation.json", "returns.csv", "results.json"
 """Files of the folder: what was asked, every return, and the table with what made it."""
+MADE_WITH = "made with"
+"""Of what was asked: the packages and devices of the first returns."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,17 @@ def run(asked: Evaluation, out: Path | None, say: Say) -> Table:
     """Evaluate, in `out` if it is given: there an interrupted evaluation goes on.
 
     Raises:
-      RequestError: the folder holds an evaluation of something else, or is no evaluation's.
+      RequestError: the folder holds an evaluation of something else, or is no evaluation's, or
+        another process is at work in it.
       Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); whole chunks are kept.
     """
-    store = Store() if out is None else _claimed(asked, out)
+    _refuse_other(asked, out)
+    with nullcontext() if out is None else locked(out):
+        return _run(asked, out, say)
+
+
+def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
+    store = Store() if out is None else _claimed(asked, out, say)
     seeds = range(asked.seeds)
     known = all((name, seed) in store for name in asked.contestants for seed in seeds)
     before = earlier(asked, out) if known and out is not None else None
@@ -79,7 +90,8 @@ def earlier(asked: Evaluation, out: Path) -> Table | None:
     if not (out / ASKED).exists() or not (out / RESULTS).exists():
         return None
     held = held_evaluation(out)
-    return None if differences(*_both(wanted(asked), held)) else read_table(out)
+    changed = differences(*_both(wanted(asked), _comparable(held)))
+    return None if changed else read_table(out)
 
 
 def read_table(out: Path) -> Table:
@@ -120,11 +132,12 @@ def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Ret
 
 def _note(name: str, contestant: Contestant) -> str:
     """Say where the settings of an objective are from; one that was found brings its own."""
-    return "tuned" if contestant.tuned else "default" if name in OBJECTIVES else ""
+    return contestant.settings or ("default" if name in OBJECTIVES else "")
 
 
 def _write(asked: Evaluation, table: Table, out: Path) -> None:
-    content = {"command": asked.command, "versions": versions(*PACKAGES), **table.as_json()}
+    made = held_evaluation(out).get(MADE_WITH, {})
+    content = {"command": asked.command, **made, **table.as_json()}
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     treefile.replace(out / RESULTS, text.encode())
     treefile.replace(out / "table.md", (table.markdown() + "\n").encode())
@@ -154,26 +167,43 @@ def _both(now: dict[str, Any], held: dict[str, Any]) -> tuple[dict[str, Any], di
     )
 
 
-def _claimed(asked: Evaluation, out: Path) -> Store:
-    """Make the folder this evaluation's; more objectives or seeds may join those it has."""
-    path = out / ASKED
-    if not path.exists() and out.is_dir() and any(out.iterdir()):
-        raise RequestError(
-            f"{out} holds files that are no evaluation's: choose another folder with --out"
-        )
-    now = wanted(asked)
-    now, before = _both(now, held_evaluation(out) if path.exists() else now)
-    if odd := differences(now, before):
+def _refuse_other(asked: Evaluation, out: Path | None) -> None:
+    """Refuse a folder that holds anything else; nothing is written."""
+    if out is None:
+        return
+    if not (out / ASKED).exists():
+        if out.is_dir() and any(p.name != LOCK for p in out.iterdir()):
+            raise RequestError(
+                f"{out} holds files that are no evaluation's: choose another folder with --out"
+            )
+        return
+    if odd := differences(*_both(wanted(asked), _comparable(held_evaluation(out)))):
         raise RequestError(
             f"{out} holds another evaluation ({'; '.join(odd)}): choose another folder with --out"
         )
+
+
+def _claimed(asked: Evaluation, out: Path, say: Say) -> Store:
+    """Make the folder this evaluation's; more objectives or seeds may join those it has."""
+    _refuse_other(asked, out)  # another process may have been first
+    path, here = out / ASKED, {"versions": versions(*PACKAGES), "devices": machine()}
+    held = held_evaluation(out) if path.exists() else {**wanted(asked), MADE_WITH: here}
+    if changed := differences(here, held.get(MADE_WITH, here)):
+        say(
+            "what is added to this evaluation is made with other packages or devices than what "
+            f"it has, so that pairs of seeds may differ by more than the loss: {'; '.join(changed)}"
+        )
     store = Store(out / RETURNS)
+    _, both = _both(wanted(asked), held)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        treefile.replace(path, (json.dumps(now, indent=2) + "\n").encode())
+        treefile.replace(path, (json.dumps(both, indent=2) + "\n").encode())
     except OSError as error:
         raise RequestError(f"cannot write to {out}: {error.strerror}") from error
     return store
+
+
+def _comparable(held: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in held.items() if name != MADE_WITH}
 
 
 def held_evaluation(out: Path) -> dict[str, Any]:

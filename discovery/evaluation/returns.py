@@ -2,12 +2,14 @@
 
 import csv
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from discovery.processes import primary, same_text
 from mpo.errors import RequestError
 
 Returns = Mapping[str, Float[np.ndarray, "seeds"]]
@@ -18,19 +20,19 @@ COLUMNS = ("objective", "seed", "return")
 class Store:
     """Returns that are known already; with a path, a CSV file that is added to as they come.
 
-    A return that was not finite is an empty entry in the file, and NaN here.
+    A return that was not finite is an empty entry in the file, and NaN here. Of several
+    processes the primary one reads and writes the file, and all know what it says.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         """Read what the file has; its last line may have been cut off."""
         self._path = path
         self._known: dict[tuple[str, int], float] = {}
-        if path is None or not path.exists():
+        if path is None:
             return
         try:
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            header, *rows = list(csv.reader(whole.decode().splitlines())) or [list(COLUMNS)]
+            whole = same_text(_whole_lines(path) if primary() and path.exists() else "")
+            header, *rows = list(csv.reader(whole.splitlines())) or [list(COLUMNS)]
             if tuple(header) != COLUMNS:
                 raise ValueError("its columns are others")
             for name, seed, value in rows:
@@ -39,8 +41,6 @@ class Store:
             raise RequestError(
                 f"{path} holds no returns ({error}): move it away, or choose another folder"
             ) from error
-        if whole != content:
-            path.write_bytes(whole)
 
     def __contains__(self, cell: tuple[str, int]) -> bool:
         return cell in self._known
@@ -60,8 +60,10 @@ class Store:
         """Keep the returns of some seeds."""
         new = dict(zip(seeds, map(float, returns), strict=True))
         self._known |= {(name, seed): value for seed, value in new.items()}
-        if self._path is None:
+        if self._path is None or not primary():
             return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_half_a_line(self._path)
         fresh = not self._path.exists() or self._path.stat().st_size == 0
         with self._path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
@@ -70,3 +72,17 @@ class Store:
             for seed, value in new.items():
                 writer.writerow((name, seed, repr(value) if math.isfinite(value) else ""))
             file.flush()
+
+
+def _whole_lines(path: Path) -> str:
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1].decode()
+
+
+def _drop_half_a_line(path: Path) -> None:
+    """Cut what an interrupted write left at the end of the file."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if (whole := content.rfind(b"\n") + 1) < len(content):
+        os.truncate(path, whole)

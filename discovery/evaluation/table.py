@@ -27,6 +27,10 @@ class Row:
     gap: Difference | None
     note: str = ""
 
+    def whole(self, first: "Row") -> bool:
+        """Return whether every pair of seeds counts: those that are left are no fair sample."""
+        return self.gap is not None and not self.mean.failed and not first.mean.failed
+
 
 @dataclass(frozen=True)
 class Table:
@@ -69,15 +73,12 @@ class Table:
         """Return the texts of each row, the levels last."""
         for row in self.rows:
             gap = row.gap
-            texts = (
-                ("", "", "")
-                if gap is None or not math.isfinite(gap.mean)
-                else (
-                    signed(gap.mean),
-                    f"{number(gap.low)} to {number(gap.high)}",
-                    f"{gap.p:.1e}",
-                )
-            )
+            texts = ("", "", "")
+            if gap is not None and row.whole(self.rows[0]):
+                interval = f"{number(gap.low)} to {number(gap.high)}"
+                texts = (signed(gap.mean), interval, f"{gap.p:.1e}")
+            elif gap is not None and math.isfinite(gap.mean):
+                texts = (f"{signed(gap.mean)} where both did not fail", "", "")
             yield (row.name, row.note, str(row.mean), *texts)
         for name, value in self.levels.items():
             yield (name, "", number(value), "", "", "")

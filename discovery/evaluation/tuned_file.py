@@ -10,8 +10,8 @@ from typing import Any
 from discovery import situation, streams
 from discovery.config import Config
 from discovery.config.reading import differences
-from discovery.evaluation.tuning import Tuned, tune
-from discovery.processes import all_devices
+from discovery.evaluation.tuning import Tuned, grid, tune
+from discovery.processes import all_devices, primary, same_text
 from discovery.streams import Purpose
 from mpo import treefile
 from mpo.errors import RequestError
@@ -43,15 +43,19 @@ def tuned_into(
 ) -> dict[str, Tuned]:
     """Tune the objectives that `path` does not have yet, and write each as it is found.
 
+    One that was tuned by another grid is tuned anew. Of several processes the primary one reads
+    and writes the file.
+
     Raises:
       RequestError: `path` holds something else, or cannot be written to; nothing was trained.
     """
     budget = {"seed": config.seed, "seeds": seeds, "episodes": episodes}
     empty = TunedFile(_situation(config), budget, {})
-    held = read_tuned(path) if path.exists() else empty
+    text = same_text(_text(path) if primary() and path.exists() else "")
+    held = _parsed(path, text) if text else empty
     if changed := held.elsewhere(config) + differences(budget, held.budget):
         raise RequestError(f"{path} was tuned with other settings: {'; '.join(changed)}")
-    found = dict(held.objectives)
+    found = {n: one for n, one in held.objectives.items() if one.grid == grid(n) or n not in names}
     if all(name in found for name in names):
         return found
     _write(path, empty, found)
@@ -69,11 +73,22 @@ def tuned_into(
 
 def read_tuned(path: Path) -> TunedFile:
     """Return what `tuned_into` wrote."""
+    return _parsed(path, _text(path))
+
+
+def _text(path: Path) -> str:
     try:
-        held = json.loads(path.read_text())
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} holds no tuned settings: {error!r}") from error
+
+
+def _parsed(path: Path, text: str) -> TunedFile:
+    try:
+        held = json.loads(text)
         objectives = {name: Tuned.from_json(one) for name, one in held["objectives"].items()}
         return TunedFile({**held["situation"]}, {**held["budget"]}, objectives)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{path} holds no tuned settings: {error!r}") from error
 
 
@@ -83,15 +98,17 @@ def _situation(config: Config) -> dict[str, Any]:
 
 
 def _write(path: Path, empty: TunedFile, found: Mapping[str, Tuned]) -> None:
-    objectives = {name: one.as_json() for name, one in found.items()}
-    held = {"situation": empty.situation, "budget": empty.budget, "objectives": objectives}
-    content = json.dumps(held, indent=2) + "\n"
+    if not primary():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        treefile.replace(path, content.encode())
+        others = read_tuned(path).objectives if path.exists() else {}  # of a process beside this
+        objectives = {name: one.as_json() for name, one in {**others, **found}.items()}
+        held = {"situation": empty.situation, "budget": empty.budget, "objectives": objectives}
+        treefile.replace(path, (json.dumps(held, indent=2) + "\n").encode())
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise RequestError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _points(say: Say, name: str, done: int, points: int) -> None:
-    say(f"{name}: {done} of {points} points done")
+    say(f"tuning {name}, {done} of {points} points done")

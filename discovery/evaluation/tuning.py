@@ -1,4 +1,4 @@
-"""A fair chance: every objective gets its own settings, under the same stated budget.
+"""A fair chance: every objective gets its own settings, by the same stated rule.
 
 A plain grid, because all its points are one compiled program: learning rates and the
 numbers of an objective are traced, so agents of the whole grid train side by side. Where the
@@ -64,6 +64,7 @@ class Tuned:
       mean: what they earned, over the seeds of the tuning.
       tried: points of the grid.
       ends: what is best at an end of its grid, so that there may be better ones beyond.
+      grid: that it was tuned by, as `grid` returns it.
     """
 
     objective: str
@@ -71,12 +72,13 @@ class Tuned:
     learning_rate: float
     mean: Mean
     tried: int
-    ends: tuple[str, ...] = ()
+    ends: tuple[str, ...]
+    grid: Mapping[str, Any]
 
-    def contestant(self) -> Contestant:
-        """Return the objective so tuned."""
+    def contestant(self, said: str = "tuned") -> Contestant:
+        """Return the objective so tuned, and `said` of where."""
         made = mpo.objective(self.objective, **self.settings)
-        return Contestant(made, self.learning_rate, tuned=True)
+        return Contestant(made, self.learning_rate, said)
 
     def said(self) -> str:
         """Return the settings in words."""
@@ -95,14 +97,22 @@ class Tuned:
         """Return what `as_json` wrote."""
         if not 0 < values["learning_rate"] < math.inf:
             raise ValueError(f"a learning rate of {values['learning_rate']}")
-        ends = tuple(map(str, values.get("ends", ())))
+        ends = tuple(map(str, values["ends"]))
         return cls(**{**values, "mean": Mean(**numbers(values["mean"])), "ends": ends})
 
 
-def contestants(names: Iterable[str], tuned: Mapping[str, Tuned]) -> dict[str, Contestant]:
+def grid(name: str) -> dict[str, Any]:
+    """Return the grid of an objective as plain JSON values: where it begins, and how it grows."""
+    own = {key: [*values] for key, values in GRIDS.get(name, {}).items()}
+    return {"settings": own, "learning rate factors": [*FACTORS], "growths": GROWTHS}
+
+
+def contestants(
+    names: Iterable[str], tuned: Mapping[str, Tuned], said: str = "tuned"
+) -> dict[str, Contestant]:
     """Return objectives by name: with settings of their own where they were tuned."""
     return {
-        name: tuned[name].contestant() if name in tuned else Contestant(mpo.objective(name))
+        name: tuned[name].contestant(said) if name in tuned else Contestant(mpo.objective(name))
         for name in names
     }
 
@@ -143,7 +153,7 @@ def tune(
     settings = dict(zip(axes, best, strict=True))
     ends = tuple(key for key, value in settings.items() if value in _ends(axes[key]))
     rate = settings.pop(_RATE)
-    return Tuned(name, settings, rate, means[best], len(means), ends)
+    return Tuned(name, settings, rate, means[best], len(means), ends, grid(name))
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -32,6 +32,7 @@ def measure(request: Request, row: Row, out: Path, say: Say) -> None:
     say(f"{row.name}: preparing the data")
     ground = situation.prepare(asked.config, Purpose.EVALUATION, all_devices())
     key = streams.key(Purpose.EVALUATION, asked.config.seed)
+    (folder / ASKED).unlink(missing_ok=True)  # before files that it does not speak of
     for (name, one), path in zip(asked.contestants.items(), _paths(asked, folder), strict=True):
         say(f"{row.name}: training under {name}")
         trajectory.record(one.objective, ground, key, agents=_agents(request)).save(path)

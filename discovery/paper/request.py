@@ -27,7 +27,6 @@ class Request:
       episodes: that measure each; likewise.
       only: names of rows; all of them, if there are none.
       changes: settings on top of every row's, such as `{"data.rows": 64}`.
-      tuned: settings of objectives that were tuned, by name.
       tune: whether to tune the hand-made objectives of every row of a table on its own data.
       command: that asked, for the record.
     """
@@ -38,7 +37,6 @@ class Request:
     episodes: int | None = None
     only: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
-    tuned: Mapping[str, Tuned] = field(default_factory=dict)
     tune: bool = False
     command: str | None = None
 
@@ -61,16 +59,15 @@ class Request:
 
         Args:
           row: of the table.
-          tuned: settings for this row, on top of those for all.
+          tuned: settings of its objectives that were tuned on its data, by name.
         """
-        known = {**self.tuned, **(tuned or {})}
         names = [name for name in row.objectives.values() if name not in row.missing]
         if not names:
             return None
         described = self.config(row)
         return Evaluation(
             config=described,
-            contestants=contestants(names, known),
+            contestants=contestants(names, tuned or {}),
             seeds=described.evaluation.seeds if self.seeds is None else self.seeds,
             episodes=described.evaluation.episodes if self.episodes is None else self.episodes,
             command=self.command,

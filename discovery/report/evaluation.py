@@ -52,7 +52,8 @@ def _parts(
         )
     yield (
         f"Mean true return, {held.get('episodes')} episodes an agent, on a draw of the data and "
-        "with seeds that no discovery or tuning sees; ± is a standard error. Differences are "
+        "with seeds that no discovery or tuning sees; ± is a standard error. All agents train on "
+        "that one draw, so errors and tests are over agents, not over datasets. Differences are "
         "paired by seed, with a 95 % bootstrap interval and a paired t test."
     )
     if table is not None:
@@ -69,10 +70,12 @@ def _parts(
         about = results[1]
         yield markdown.fenced(str(about.get("command", "")), "sh")
         versions = about.get("versions")
-        rows = versions.items() if isinstance(versions, dict) else []
+        rows = dict(versions) if isinstance(versions, dict) else {}
+        if "devices" in about:
+            rows |= {"devices": about["devices"]}
         yield markdown.table(
-            ("package", "version"),
-            [(markdown.escaped(str(name)), markdown.escaped(str(value))) for name, value in rows],
+            ("what", "which"),
+            [(markdown.escaped(str(k)), markdown.escaped(str(v))) for k, v in rows.items()],
         )
 
 

@@ -17,6 +17,7 @@ from discovery.runs.folder import Folder
 from discovery.runs.log import Line
 from discovery.statistics import number
 from mpo.errors import RequestError
+from mpo.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from discovery.runs.finish import Result
@@ -78,12 +79,18 @@ def page(record: Record) -> Page:
 def verdict(result: "Result") -> str:
     """Say in a sentence what came out, with the numbers, whether it pleases or not."""
     first, row, *_ = result.table().rows
-    other, baseline, found, gain = first.name.upper(), first.mean, row.mean, row.gap
+    other = first.name.upper() if first.name in OBJECTIVES else first.name
+    baseline, found, gain = first.mean, row.mean, row.gap
     assert gain is not None
     if result.selected == "start":
         return (
             "The search found nothing better than where it started, which is ORPO in this "
             f"family: {found} against {baseline} of {other}."
+        )
+    if not row.whole(first):
+        return (
+            f"The objective found earns {found}, {other} {baseline}: where agents failed, those "
+            "that are left are no fair comparison."
         )
     clear = (gain.low > 0 or gain.high < 0) and gain.p < 0.05
     words = "more" if gain.mean > 0 else "less"
@@ -138,7 +145,8 @@ def _worth(described: Config, result: "Result") -> str:
     return (
         f"Mean true return of {own.seeds} agents for each objective, {own.episodes:,} episodes "
         "an agent, on another draw of the data and with other seeds than those the search saw; "
-        "± is a standard error. Differences are paired by seed, with a 95 % bootstrap interval "
+        "± is a standard error. All of them train on that one draw, so errors and tests are over "
+        "agents, not over datasets. Differences are paired by seed, with a 95 % bootstrap interval "
         f"and a paired t test. The objectives compared with {settings}"
     )
 

@@ -56,13 +56,15 @@ class Checkpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         leaves = _leaves(state)
         try:
-            self._manager.save(
+            saved = self._manager.save(
                 generation,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(leaves),
                     about=ocp.args.JsonSave({**about, "sha256": _digest(leaves)}),
                 ),
             )
+            if not saved:
+                raise ValueError("a later one is there already")
         except Exception as error:
             raise OSError(
                 f"the checkpoint of generation {generation} could not be written to "
@@ -91,7 +93,7 @@ class Checkpoints:
                     f"it was moved to {aside.name}, and the one before it is tried"
                 )
                 _move(self._folder / str(step), aside)
-        self._manager.reload()
+                self._manager.reload()
         if steps:
             raise RuntimeError(
                 f"every checkpoint in {self._folder} was damaged: delete the folder of the run "

@@ -5,11 +5,9 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 import mpo
@@ -18,14 +16,15 @@ from discovery.config import Config
 from discovery.evaluation import (
     Contestant,
     Returns,
+    Store,
     Table,
     Tuned,
     contestants,
     evaluate,
-    tune,
     tuning,
 )
-from discovery.processes import all_devices, primary
+from discovery.evaluation.tuned_file import tuned_into
+from discovery.processes import all_devices, machine, primary
 from discovery.runs.folder import Folder
 from discovery.runs.log import Line
 from discovery.runs.loop import PACKAGES, Progress
@@ -87,7 +86,10 @@ class Result:
 
 
 def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder) -> Result:
-    """Select, and compare with the objectives that the run is evaluated against."""
+    """Select, and compare with the objectives that the run is evaluated against.
+
+    What was tuned, and every return, is kept in `folder` as it comes, and not computed again.
+    """
     config = search.config
     watcher.phase("selecting")
     selected, candidates, objective = select(search, progress.state, folder, watcher.phase)
@@ -96,7 +98,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         objective, search.situation, streams.key(Purpose.SELECTION, config.seed)
     )
     asked = config.evaluation
-    tuned = _tuned(config, watcher) if asked.tune else {}
+    tuned = _tuned(config, watcher, folder) if asked.tune else {}
     watcher.phase("preparing other data")
     ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
     returns = evaluate(
@@ -105,26 +107,18 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         streams.key(Purpose.EVALUATION, config.seed),
         range(asked.seeds),
         asked.episodes,
+        Store(folder.returns),
         told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
     )
     authors = situation.earned(config, Purpose.EVALUATION)
     return Result(objective, selected, candidates, returns, authors, tuned, seen)
 
 
-def _tuned(config: Config, watcher: Watcher) -> dict[str, Tuned]:
+def _tuned(config: Config, watcher: Watcher, folder: Folder) -> dict[str, Tuned]:
     """Tune the objectives that the run is evaluated against, on data of their own draw."""
-    watcher.phase("preparing data to tune on")
-    ground = situation.prepare(config, Purpose.TUNING, all_devices())
-    key = streams.key(Purpose.TUNING, config.seed)
+    names = config.evaluation.against
     episodes = min(tuning.EPISODES, config.evaluation.episodes)
-    return {
-        name: tune(name, ground, key, tuning.SEEDS, episodes, partial(_points, watcher, name))
-        for name in config.evaluation.against
-    }
-
-
-def _points(watcher: Watcher, name: str, done: int, points: int) -> None:
-    watcher.phase(f"tuning {name}, {done} of {points} points done")
+    return tuned_into(folder.tuned, config, names, tuning.SEEDS, episodes, watcher.phase)
 
 
 def write(
@@ -139,8 +133,6 @@ def write(
 
     about = provenance(config, progress.lines, result, command)
     mpo.save(result.objective, folder.objective, about)
-    results = json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"
-    treefile.replace(folder.results, results.encode())
     figures = folder.path / "figures"
     caption = f"{config.about or config.task.name} (seed {config.seed})"
     search_curve(progress.lines, figures / "search.png", result.authors, caption)
@@ -150,6 +142,8 @@ def write(
     drawn = {"ORPO": mpo.objective("orpo"), FOUND: result.objective}
     grid = Grid.around(list(seen.values()))
     draw(drawn, grid, figures / "landscape.png", trajectories=seen)
+    results = json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"
+    treefile.replace(folder.results, results.encode())
     report.write(folder.path)
 
 
@@ -174,7 +168,7 @@ def provenance(
         commit=_commit(),
         command=command,
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        extra={"devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}"},
+        extra={"devices": machine()},
     )
 
 

@@ -1,8 +1,6 @@
 """A run's folder: whose it is, what it was begun with, and where its parts are."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from discovery.config import Config
 from discovery.config.reading import differences
+from discovery.locked import LOCK, locked
 from mpo import treefile
 from mpo.errors import RequestError
 
@@ -50,6 +49,16 @@ class Folder:
         return self.path / "results.json"
 
     @property
+    def tuned(self) -> Path:
+        """Settings of the objectives that it is compared with, each as soon as it is found."""
+        return self.path / "tuned.json"
+
+    @property
+    def returns(self) -> Path:
+        """The return of every agent that was compared, as they come."""
+        return self.path / "returns.csv"
+
+    @property
     def selection(self) -> Path:
         """The folder of a selection by another measure than returns."""
         return self.path / "selection"
@@ -63,43 +72,21 @@ class Folder:
     def claimed(self, config: Config) -> Iterator[None]:
         """Hold the folder for a run of `config`, which it was made for or is made for now.
 
-        The lock is the kernel's: a process that dies, however it dies, gives it back.
-
         Raises:
           RequestError: it belongs to a run of another description, another process is at
             work in it, or it cannot be written to.
         """
         self._refuse_other(config)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except (PermissionError, FileExistsError, NotADirectoryError) as error:
-            raise RequestError(f"cannot write to {self.path}: {error.strerror}") from error
-        try:
-            self._lock(handle)
+        with locked(self.path):
             self._refuse_other(config)  # another process may have been first
             if not self.config.exists():
                 text = json.dumps(config.as_json(), indent=2) + "\n"
                 treefile.replace(self.config, text.encode())
             yield
-        finally:
-            os.close(handle)
-
-    def _lock(self, handle: int) -> None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise RequestError(
-                f"another process ({holder}) is at work in {self.path}: wait for it, stop it, "
-                "or choose another folder with --out"
-            ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
 
     def _refuse_other(self, config: Config) -> None:
         if not self.config.exists():
-            if self.path.is_dir() and any(p.name != "lock" for p in self.path.iterdir()):
+            if self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
                 raise RequestError(
                     f"{self.path} holds files that are no run's: choose another folder with --out"
                 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from discovery.processes import primary, same_everywhere
@@ -111,7 +112,7 @@ def _resume(
                     "packages changed since this run was begun, so its numbers may not be those "
                     f"of an uninterrupted one: {', '.join(changed)}"
                 )
-    state = same_everywhere(state)
+    state = jax.tree.map(jnp.asarray, same_everywhere(state))
     lines = log.cut(folder.metrics, int(state.generation)) if primary() else []
     if lines:
         watcher.say(f"going on after generation {int(state.generation)}")

@@ -1,6 +1,8 @@
 """Where the numbers of a run can be sent beside its own files: none of it is needed."""
 
+import importlib.util
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from discovery.config import Config
 from discovery.runs.log import Line
 from discovery.runs.watch import Everyone, Lines, Rates, Terminal, Watcher
+from mpo import treefile
 from mpo.errors import RequestError, unknown
 
 
@@ -34,15 +37,16 @@ class WeightsAndBiases(Watcher):
     """Sends each generation to Weights & Biases; its own settings are its environment variables."""
 
     def __init__(self, folder: Path, config: Config, stack: ExitStack) -> None:
-        """Begin, or go on with, the run of this folder."""
-        try:
-            import wandb
-        except ImportError as error:
-            raise RequestError("Weights & Biases is not installed: pip install wandb") from error
-        name = folder.resolve().name
+        """Begin, or go on with, the run of this folder, which keeps the name W&B knows it by."""
+        import wandb
+
+        known = folder / "wandb-id"
+        if not known.exists():
+            treefile.replace(known, f"{uuid.uuid4().hex}\n".encode())
         self._run = wandb.init(
             project="preference-discovery",
-            name=name,
+            id=known.read_text().strip(),
+            name=folder.resolve().name,
             dir=str(folder),
             config=config.as_json(),
             resume="allow",
@@ -58,12 +62,17 @@ TRACKERS: Mapping[str, Callable[[Path, Config, ExitStack], Watcher]] = MappingPr
     {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
 )
 
+PACKAGES: Mapping[str, str] = MappingProxyType({"tensorboard": "tensorboardX", "wandb": "wandb"})
+"""What each tracker needs."""
+
 
 def check(trackers: Sequence[str]) -> None:
-    """Refuse trackers that there are not."""
+    """Refuse trackers that there are not, or whose package is not installed."""
     for name in trackers:
         if name not in TRACKERS:
             raise unknown("tracker", name, TRACKERS)
+        if importlib.util.find_spec(package := PACKAGES[name]) is None:
+            raise RequestError(f"{name} is not installed: pip install {package}")
 
 
 @contextmanager

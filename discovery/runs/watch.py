@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from discovery.processes import same_everywhere
 from discovery.runs.log import Line
 from discovery.statistics import number
+from discovery.stopping import Interrupted, Stop
 
 
 class Watcher(ABC):
@@ -46,6 +48,37 @@ class Everyone(Watcher):
         """Take note of a generation."""
         for watcher in self.watchers:
             watcher.generation(line)
+
+
+@dataclass(frozen=True)
+class Stoppable(Watcher):
+    """Passes everything on, and ends the run before a phase if it was asked to stop.
+
+    Attributes:
+      watcher: who is told.
+      stop: whether the run is to end.
+    """
+
+    watcher: Watcher
+    stop: Stop
+
+    def say(self, text: str) -> None:
+        """Pass it on."""
+        self.watcher.say(text)
+
+    def phase(self, text: str) -> None:
+        """Pass it on, unless the run is to end here.
+
+        Raises:
+          Interrupted: `stop` said so.
+        """
+        if same_everywhere(self.stop()):
+            raise Interrupted(f"stopped before {text}; the same command goes on")
+        self.watcher.phase(text)
+
+    def generation(self, line: Line) -> None:
+        """Pass it on."""
+        self.watcher.generation(line)
 
 
 @dataclass(frozen=True)

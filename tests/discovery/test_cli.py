@@ -1,6 +1,7 @@
 """The command as a user meets it: exit status, one-line errors, JSON."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,14 @@ def test_list_names_everything_in_json(capsys):
     listed = json.loads(capsys.readouterr().out)
     assert set(listed["objectives"]) == set(OBJECTIVES)
     assert all(line for group in listed.values() for line in group.values())
+
+
+def test_list_says_what_is_found_is_worth_against_tuned_objectives(capsys):
+    assert main(["list", "--json"]) == 0
+    for line in json.loads(capsys.readouterr().out)["objectives found"].values():
+        assert re.search(
+            r" data: \S+ ± \S+, where orpo tuned earned \S+ ± \S+ \(\d+ seeds\)$", line
+        )
 
 
 def test_list_is_readable_without_a_terminal(capsys):

@@ -11,11 +11,12 @@ import pytest
 
 import mpo
 from discovery import config, situation, streams
-from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, tune, tuning
+from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, folder, tune, tuning
 from discovery.evaluation.folder import Evaluation, earlier, run
 from discovery.evaluation.tuned_file import read_tuned, tuned_into
 from discovery.evaluation.tuning import FACTORS
-from discovery.processes import all_devices
+from discovery.locked import locked
+from discovery.processes import all_devices, machine
 from discovery.statistics import Mean
 from discovery.stopping import Interrupted
 from discovery.streams import Purpose
@@ -95,6 +96,7 @@ def test_a_store_keeps_every_digit_and_what_failed(tmp_path):
     assert store['a, "b"', 0] == 0.1 + 0.2
     assert np.isnan(store['a, "b"', 3])
     assert ("a", 7) not in store
+    assert path.read_text().endswith("a,7,1.2")  # a reader leaves a writer's file alone
     store.add("c", [1], np.array([2.0]))
     assert Store(path)["c", 1] == 2.0
 
@@ -164,7 +166,7 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
     assert {*tuned.ends} == {name for name, ends in at_an_end.items() if ends}
     np.testing.assert_allclose(tuned.mean.mean, worth[best], rtol=1e-6)
     contestant = tuned.contestant()
-    assert contestant.tuned
+    assert contestant.settings == "tuned"
     assert float(contestant.objective.lam) == best[0]
 
 
@@ -230,6 +232,28 @@ def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
             read_tuned(path)
 
 
+def test_what_was_tuned_by_another_grid_is_tuned_anew(tiny, tmp_path, monkeypatch):
+    path, said = tmp_path / "tuned.json", list[str]()
+    tuned_into(path, tiny, ["sft", "closed_form"], 2, 2, said.append)
+    monkeypatch.setattr(tuning, "FACTORS", (0.1, 1.0))
+    said.clear()
+    found = tuned_into(path, tiny, ["sft"], 2, 2, said.append)
+    assert any("tuning sft" in text for text in said)
+    assert found["sft"].grid["learning rate factors"] == [0.1, 1.0]
+    assert read_tuned(path).objectives["closed_form"].grid["learning rate factors"] != [0.1, 1.0]
+
+
+def test_two_that_tune_into_one_file_lose_nothing(tiny, tmp_path):
+    path = tmp_path / "tuned.json"
+
+    def beside(text):
+        if text.startswith("tuning sft"):
+            tuned_into(path, tiny, ["closed_form"], 2, 2, lambda text: None)
+
+    tuned_into(path, tiny, ["sft"], 2, 2, beside)
+    assert {*read_tuned(path).objectives} == {"sft", "closed_form"}
+
+
 def test_tuned_settings_say_where_they_are_from(tiny, tmp_path):
     path = tmp_path / "tuned.json"
     tuned_into(path, tiny, ["sft"], 2, 2, lambda text: None)
@@ -263,6 +287,25 @@ def test_a_folder_takes_more_objectives_but_no_other_settings(tiny, tmp_path):
     )
     with pytest.raises(RequestError, match=r"objectives\.orpo\.settings"):
         run(changed, tmp_path / "e", lambda text: None)
+
+
+def test_a_folder_is_for_one_process(tiny, tmp_path):
+    with locked(tmp_path), pytest.raises(RequestError, match=r"another process .* is at work"):
+        run(asked_of(tiny, "orpo"), tmp_path, lambda text: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    run(asked_of(tiny, "orpo"), tmp_path, lambda text: None)
+
+
+def test_what_is_added_on_another_machine_is_said(tiny, tmp_path, monkeypatch):
+    run(asked_of(tiny, "orpo"), tmp_path, lambda text: None)
+    held = json.loads((tmp_path / "results.json").read_text())
+    assert held["devices"] == machine()
+    assert "jax" in held["versions"]
+    monkeypatch.setattr(folder, "machine", lambda: "8 × abacus")
+    said: list[str] = []
+    run(asked_of(tiny, "orpo", "sft"), tmp_path, said.append)
+    assert any('devices: "8 × abacus", was' in text for text in said)
+    assert json.loads((tmp_path / "results.json").read_text())["devices"] == held["devices"]
 
 
 def asked_of(described, *names, seeds=2):
@@ -305,6 +348,14 @@ def test_a_table_survives_json_with_what_failed():
     text = json.dumps(table.as_json(), allow_nan=False)
     np.testing.assert_equal(Table.from_json(json.loads(text)).as_json(), table.as_json())
     assert "| dpo |  | all 2 failed |  |  |  |" in table.markdown()
+
+
+def test_those_that_are_left_are_no_fair_sample():
+    lost = np.where(np.arange(25) < 19, np.nan, np.arange(25) + 0.5)
+    table = Table.of({"orpo": np.arange(25.0), "found": lost})
+    (line,) = (line for line in table.markdown().splitlines() if "found" in line and "19" in line)
+    assert "(19 of 25 failed)" in line
+    assert "where both did not fail |  |  |" in line
 
 
 def test_names_in_a_table_are_shown_as_they_are():

@@ -264,5 +264,15 @@ def test_a_search_that_found_nothing_says_so(ended):
     assert described.about == ODD
 
 
+def test_a_gain_among_those_that_did_not_fail_is_no_verdict(ended):
+    result = report.run.read(ended.path).result
+    assert result is not None
+    lost = {**RETURNS, "found": np.array([9.0, 9.1, np.nan])}
+    said = report.verdict(dataclasses.replace(result, returns=lost))
+    assert "(1 of 3 failed)" in said
+    assert "no fair comparison" in said
+    assert "p = " not in said
+
+
 def test_code_keeps_its_backticks():
     assert markdown.fenced("a ``` b").startswith("````")

@@ -10,6 +10,9 @@ import pytest
 
 from tests.discovery.conftest import TINY
 
+WHOLE = {**TINY, "evaluation": {**TINY["evaluation"], "against": ["sft"], "tune": True}}
+"""The tiny discovery, with everything that a run can end with."""
+
 COMMAND = "import sys; from discovery.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -51,7 +54,7 @@ class Command:
 @pytest.fixture(scope="session")
 def command(datasets, tmp_path_factory):
     file = tmp_path_factory.mktemp("description") / "tiny.json"
-    file.write_text(json.dumps(TINY))
+    file.write_text(json.dumps(WHOLE))
     return Command(datasets, file)
 
 

@@ -114,13 +114,23 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(saved, damage
 def test_two_damaged_ones_fall_back_twice_and_saving_goes_on(saved):
     flip(saved / "4")
     empty(saved / "3")
-    restored, said = newest(saved)
+    said: list[str] = []
+    checkpoints = Checkpoints(saved)
+    restored = checkpoints.newest(state(0), said.append)
+    assert restored is not None
     same(restored.state, state(2))
     assert len(said) == 2
-    checkpoints = Checkpoints(saved)
-    checkpoints.save(3, state(3), {})
+    for generation in (3, 4):
+        checkpoints.save(generation, state(generation), {})
+        same(newest(saved)[0].state, state(generation))
     checkpoints.close()
-    same(newest(saved)[0].state, state(3))
+
+
+def test_what_is_not_saved_is_said(saved):
+    checkpoints = Checkpoints(saved)
+    with pytest.raises(OSError, match="generation 2 could not be written"):
+        checkpoints.save(2, state(2), {})
+    checkpoints.close()
 
 
 def test_if_all_are_damaged_the_run_does_not_silently_begin_anew(saved):

@@ -9,8 +9,10 @@ import time
 
 import pytest
 
-from discovery.runs import discover
-from tests.discovery.runs.conftest import numbers
+from discovery import config
+from discovery.runs import discover, trackers
+from mpo.errors import RequestError
+from tests.discovery.runs.conftest import WHOLE, numbers
 
 slow = pytest.mark.slow
 
@@ -135,7 +137,7 @@ def test_a_wrong_request_writes_nothing(command, tmp_path):
 
 
 @pytest.mark.parametrize("full", ["discovery.runs.log.append", "mpo.treefile.replace"])
-def test_a_full_disk_is_said_and_loses_nothing(command, tiny, tmp_path, whole, monkeypatch, full):
+def test_a_full_disk_is_said_and_loses_nothing(command, tmp_path, whole, monkeypatch, full):
     """Writing fails from the third time on: a line of the log, or a file of the result."""
     folder, calls = tmp_path / "run", []
     module, _, name = full.rpartition(".")
@@ -150,9 +152,19 @@ def test_a_full_disk_is_said_and_loses_nothing(command, tiny, tmp_path, whole, m
     with monkeypatch.context() as patch:
         patch.setattr(full, fails)
         with pytest.raises(OSError, match="No space left on device"):
-            discover(tiny, folder, quiet=True)
+            discover(config.from_json(WHOLE), folder, quiet=True)
     assert command.run(folder).returncode == 0
     assert numbers(folder) == numbers(whole)
+
+
+@pytest.mark.parametrize("name", trackers.TRACKERS)
+def test_a_tracker_whose_package_is_not_there_is_refused_before_anything_is_written(
+    tiny, tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
+    with pytest.raises(RequestError, match=f"{name} is not installed: pip install"):
+        discover(tiny, tmp_path / "run", track=[name], quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_tensorboard_files_are_written_on_request(command, tmp_path):
