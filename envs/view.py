@@ -16,7 +16,7 @@ from envs import raycast, registry
 from envs.physics import PhysicsTask
 from envs.physics.body import Rods
 from mpo import treefile
-from mpo.errors import RequestError
+from mpo.errors import RequestError, cannot_write
 
 _SIZE = (240, 320)
 _FRAME_SECONDS = 0.04
@@ -59,7 +59,13 @@ def write(
     if not isinstance(made, PhysicsTask):
         raise RequestError(f"{task} has no body to be seen: choose a physics task")
     made = dataclasses.replace(made, backend=backend, horizon=steps)
-    treefile.replace(out, WRITERS[out.suffix](made, _states(made, params, seed), frames))
+    content = WRITERS[out.suffix](made, _states(made, params, seed), frames)
+    try:
+        treefile.replace(out, content)
+    except OSError as error:
+        if refused := cannot_write(out, error):
+            raise refused from error
+        raise
 
 
 def _states(task: PhysicsTask, params: Any, seed: int) -> list[Any]:

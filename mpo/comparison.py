@@ -33,6 +33,9 @@ class Comparison:
     def checked(self, needed: tuple[str, ...], by: str) -> "Comparison":
         """Return this comparison in one dtype, or say what objective `by` cannot work with.
 
+        The dtype is the widest of its floating fields, and single precision at least: what
+        a narrow `logp` is compared with keeps its digits.
+
         Raises:
           RequestError: a needed field is missing, or a shape is not [K] with K ≥ 2.
         """
@@ -58,7 +61,12 @@ class Comparison:
         dtype = jnp.result_type(self.logp)
         if not jnp.issubdtype(dtype, jnp.floating):
             raise RequestError(f"logp must be of a floating dtype, and is {dtype}")
-        return jax.tree.map(lambda value: jnp.asarray(value).astype(dtype), self)
+        values = jax.tree.map(jnp.asarray, self)
+        dtypes = (value.dtype for value in jax.tree.leaves(values))
+        floats = [one for one in dtypes if jnp.issubdtype(one, jnp.floating)]
+        with jax.numpy_dtype_promotion("standard"):
+            widest = jnp.result_type(jnp.float32, *floats)
+        return jax.tree.map(lambda value: value.astype(widest), values)
 
     def per_step(self) -> "Comparison":
         """Return the comparison with log-probabilities divided by length (0 for no steps)."""

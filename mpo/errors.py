@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _OF_THE_PLACE = (
-    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS,
-    errno.ENAMETOOLONG,
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+    errno.EROFS, errno.ENAMETOOLONG,
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Functions of a probability x = e^ℓ that are given its logarithm ℓ, and never form a dangerous x.
 
-Two conventions hold in all of `mpo`, and make every function of this file finite,
-with a finite gradient, from ℓ = -10,000 (a long response) to ℓ = +10 (a density):
+Two conventions make every function of this file, and every learned potential, finite,
+with a finite gradient, from ℓ = -10,000 (a long response) to ℓ = +10 (a density). The
+named potentials are what their formulas say; of them, only the logit has the headroom:
 
 * **1 - x is never taken below `HEADROOM`.** Odds x / (1 - x) diverge as x → 1 and do
   not exist for a density x > 1. Past 1 - HEADROOM the denominator stays where it is,
@@ -18,12 +19,14 @@ from jaxtyping import Array, Float
 
 HEADROOM = 1e-3
 _LOG_ALMOST_ONE = math.log1p(-HEADROOM)
-_LOWEST_INVERTED = -60.0
+LOWEST_INVERTED = -60.0
 
 
 def probability(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Return x = e^ℓ for ℓ ≤ 0, continued by its tangent 1 + ℓ above."""
-    return jnp.where(log_x > 0, 1 + log_x, jnp.exp(jnp.minimum(log_x, 0)))
+    # Not a minimum with zero, which at a tie has half of the slope.
+    below = jnp.where(log_x > 0, 0, log_x)
+    return jnp.where(log_x > 0, 1 + log_x, jnp.exp(below))
 
 
 def log_probability(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
@@ -51,6 +54,6 @@ def log_positive_part(
     """
     # log(s·x + b) = ℓ + log(s + b / x). Where 1 / x would overflow, b > 0 decides alone, and
     # the same formula gives log b at the lowest ℓ whose inverse is formed.
-    lowest = jnp.maximum(log_x, _LOWEST_INVERTED)
+    lowest = jnp.maximum(log_x, LOWEST_INVERTED)
     total = jnp.maximum(slope + bias * jnp.exp(-lowest), HEADROOM * slope)
     return jnp.where(bias > 0, lowest, log_x) + jnp.log(total)

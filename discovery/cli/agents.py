@@ -97,7 +97,8 @@ def view(
     """Let an agent act, and write what it does as a page, an animation or a strip of pictures."""
     from envs import agents, view
 
-    agent = agents.read(Path(name)) if Path(name + ".json").exists() else agents.load(name)
+    own = name not in agents.names() and Path(name + ".json").exists()
+    agent = agents.read(Path(name)) if own else agents.load(name)
     about = agent.provenance
     view.write(out, task or about.task, about.backend, agent.params, steps, frames, seed)
     typer.echo(f"{out}: {name}, {about.measured} in {about.task}")

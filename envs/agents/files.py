@@ -11,9 +11,10 @@ import numpy as np
 from envs import registry
 from envs.agents.agent import SCHEMA, Agent, Measurement, Provenance
 from mpo import treefile
+from mpo.errors import RequestError
 
 
-class DamagedAgent(Exception):
+class DamagedAgent(RequestError):
     """The files of an agent cannot be used: what is wrong with which one."""
 
 
@@ -64,6 +65,8 @@ def _about(path: Path) -> tuple[Provenance, str]:
         about["measured"] = Measurement(**about["measured"])
         about["elsewhere"] = {k: Measurement(**v) for k, v in about["elsewhere"].items()}
         return Provenance(**about), checksum
+    except DamagedAgent:
+        raise
     except FileNotFoundError as error:
         raise DamagedAgent(f"{path} is missing") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:

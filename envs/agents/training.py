@@ -15,7 +15,7 @@ from envs.agents.agent import Agent, Measurement, Provenance, measure
 from envs.base import Task
 from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
 from mpo import treefile
-from mpo.errors import RequestError, unknown
+from mpo.errors import RequestError, cannot_write, unknown
 from mpo.versions import versions
 
 LOOK = 32
@@ -54,6 +54,8 @@ class Request:
             raise unknown("task of reference agents", self.task, PRESETS)
         if not self.targets:
             raise RequestError("no level was asked for: give at least one --target-return")
+        if not 0 <= self.seed < 2**32:
+            raise RequestError(f"the seed must be in [0, 2^32), not {self.seed}")
         if self.episodes < 2:
             raise RequestError(f"episodes is {self.episodes}: a standard error needs at least 2")
 
@@ -99,15 +101,17 @@ class _Ladder:
 
     def visit(self, state: TrainState) -> Mapping[str, Any]:
         request, top = self.request, max(self.request.targets)
+        steps = int(state.iteration) * request.settings.batch
         key = jax.random.fold_in(jax.random.key(request.seed), state.iteration)
         look, confirm = jax.random.split(key)
         seen = measure(self.task, state.policy, look, LOOK)
-        confirmed = seen.mean >= top or any(self._nearer(seen, t) for t in request.targets)
+        confirmed = seen.mean >= top or any(
+            self._nearer(seen, target, steps) for target in request.targets
+        )
         if confirmed:
             seen = measure(self.task, state.policy, confirm, request.episodes)
-            steps = int(state.iteration) * request.settings.batch
             for target in request.targets:
-                if self._nearer(seen, target):
+                if self._nearer(seen, target, steps):
                     agent = Agent(state.policy, _provenance(request, target, steps, seen))
                     files.write(agent, self._path(target))
         return {
@@ -126,12 +130,18 @@ class _Ladder:
         files.write(Agent(agent.params, provenance), self._path(target))
         return provenance
 
-    def _nearer(self, seen: Measurement, target: float) -> bool:
-        """Whether this is nearer to the target than the agent kept so far, if there is one."""
+    def _nearer(self, seen: Measurement, target: float, steps: int) -> bool:
+        """Whether this is nearer to the target than the agent kept so far, if there is one.
+
+        One kept after as many steps is the same agent, of a visit that was interrupted before
+        its checkpoint: what was decided then is decided again.
+        """
         path = self._path(target)
         if not path.with_name(path.name + ".json").exists():
             return True
-        return abs(seen.mean - target) < abs(files.read_provenance(path).measured.mean - target)
+        kept = files.read_provenance(path)
+        nearer = abs(seen.mean - target) < abs(kept.measured.mean - target)
+        return nearer or kept.steps == steps
 
     def _path(self, target: float) -> Path:
         return self.request.folder / catalogue.file_name(self.request.task, target)
@@ -158,8 +168,10 @@ def _claim(request: Request) -> None:
         request.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             treefile.replace(path, (json.dumps(wanted, indent=2) + "\n").encode())
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise RequestError(f"cannot write to {request.folder}: {error.strerror}") from error
+    except OSError as error:
+        if refused := cannot_write(request.folder, error):
+            raise refused from error
+        raise
     held = json.loads(path.read_text())
     if odd := [name for name in wanted if held.get(name) != wanted[name]]:
         raise RequestError(

@@ -18,7 +18,8 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,13 +47,16 @@ class DatasetError(RequestError):
 class Writer:
     """Fills the arrays of a file that already has its size, each from the first row on."""
 
-    def __init__(self, file: IO[bytes], places: Mapping[str, int], layout: Mapping[str, Any]):
+    def __init__(self, file: IO[bytes], path: Path, layout: Mapping[str, Any]):
+        """Write zeros in place of all arrays; what fails is said of `path`, the name to be."""
         self._file = file
-        self._at = dict(places)
+        self._path = path
         self._left = {name: spec.size * spec.dtype.itemsize for name, spec in layout.items()}
         self._crc = {name: zlib.crc32(_npy_header(spec)) for name, spec in layout.items()}
         self._sha = {name: hashlib.sha256() for name in layout}
         self._layout = layout
+        with self._to_disk():
+            self._at = _reserve(file, layout)
 
     def append(self, rows: Mapping[str, np.ndarray]) -> None:
         """Write the next rows of every array."""
@@ -65,8 +69,9 @@ class Writer:
             content = values.reshape(-1).view(np.uint8).data
             if len(content) > self._left[name]:
                 raise ValueError(f"{name}: more rows than the {spec.shape[0]} there is room for")
-            self._file.seek(self._at[name])
-            self._file.write(content)
+            with self._to_disk():
+                self._file.seek(self._at[name])
+                self._file.write(content)
             self._at[name] += len(content)
             self._left[name] -= len(content)
             self._crc[name] = zlib.crc32(content, self._crc[name])
@@ -85,6 +90,16 @@ class Writer:
             for name, spec in self._layout.items()
         }
         about = {"schema": SCHEMA, **metadata, "arrays": arrays}
+        with self._to_disk():
+            self._finish(about)
+
+    def publish(self, partial: Path) -> None:
+        """Give the file, which is called `partial` until now, its name."""
+        with self._to_disk():
+            partial.replace(self._path)
+            _sync(self._path.parent)
+
+    def _finish(self, about: Mapping[str, Any]) -> None:
         with zipfile.ZipFile(self._file, "a") as archive:
             for info in archive.infolist():
                 info.CRC = self._crc[info.filename.removesuffix(".npy")]
@@ -96,6 +111,18 @@ class Writer:
             self._file.write(struct.pack("<I", info.CRC))
         self._file.flush()
         os.fsync(self._file.fileno())
+        self._file.close()
+
+    @contextmanager
+    def _to_disk(self) -> Iterator[None]:
+        """Say of what fails here which file it was to be, and how large."""
+        try:
+            yield
+        except OSError as error:
+            needed = sum(spec.size * spec.dtype.itemsize for spec in self._layout.values())
+            size = f"({needed / 1e6:,.1f} MB)"
+            what = f"could not write {self._path} {size}: {error.strerror or error}"
+            raise OSError(error.errno, what) from error
 
 
 @contextmanager
@@ -114,18 +141,19 @@ def writing(path: Path, layout: Mapping[str, Any], metadata: Mapping[str, Any]) 
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     file = _created(partial, path)
     try:
-        with file:
-            writer = Writer(file, _reserve(file, layout), layout)
-            yield writer
-            writer.seal(metadata)
-        partial.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        needed = sum(spec.size * spec.dtype.itemsize for spec in layout.values())
-        what = f"could not write {path} ({needed / 1e6:,.1f} MB): {error.strerror or error}"
-        raise OSError(error.errno, what) from error
+        writer = Writer(file, path, layout)
+        yield writer
+        writer.seal(metadata)
+        writer.publish(partial)
     finally:
+        with suppress(OSError):  # after a failure, of what is left to be written
+            file.close()
         partial.unlink(missing_ok=True)
+
+
+def partials(path: Path) -> list[Path]:
+    """Return the unfinished files of `path`: those being written, and those of killed writers."""
+    return sorted(path.parent.glob(f".{escape(path.name)}.*.partial"))
 
 
 def read(path: Path, verify: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

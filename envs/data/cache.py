@@ -3,13 +3,14 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from envs.data import archive
 from envs.data.archive import DatasetError
 from envs.data.dataset import Dataset, load
 from envs.data.recipe import Recipe
-from mpo.errors import RequestError
+from mpo.errors import RequestError, cannot_write
 
 VARIABLE = "DISCOVERY_CACHE"
 
@@ -26,7 +27,9 @@ def cached(recipe: Recipe, make: Callable[[Path], object], folder: Path | None =
     """Return the dataset of `recipe`, made by `make(path)` unless it is in the cache already.
 
     One process makes it while others that want the same wait. The lock is the
-    kernel's, so one that dies holds up nobody. A file that was damaged since is made anew.
+    kernel's, so one that dies holds up nobody, and what it left unfinished is deleted.
+    A file that was damaged since is made anew. One that other versions of the packages, or
+    another device, made of the same recipe is taken: `Dataset.about.versions` says which.
     """
     folder = folder or cache_folder()
     path = folder / f"{recipe.task}-{recipe.kind}-{recipe.rows}-{recipe.digest[:16]}.npz"
@@ -35,6 +38,9 @@ def cached(recipe: Recipe, make: Callable[[Path], object], folder: Path | None =
     with _locked(path.with_suffix(".lock")):
         if (found := _usable(path, recipe)) is not None:
             return found
+        for left in archive.partials(path):
+            with suppress(OSError):  # of another user, in a cache that is shared
+                left.unlink()
         make(path)
     return load(path, verify=False)
 
@@ -52,7 +58,9 @@ def _locked(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
+        if cannot_write(path, error) is None:
+            raise
         raise RequestError(
             f"cannot write to the cache {path.parent}: {error.strerror}; set ${VARIABLE} to a "
             "folder that can be written to"

@@ -30,7 +30,7 @@ class About:
       agents: names that the numbers in `Dataset.agent` stand for.
       vocabulary: number of tokens there are, for token sequences.
       recipe: how it was made, if it was generated.
-      versions: packages that made it.
+      versions: packages that made it, and the kind of device.
     """
 
     task: str | None = None
@@ -103,11 +103,6 @@ class Dataset:
     def steps(self) -> int:
         """T, the steps or tokens there is room for in a response."""
         return int(self.outputs.shape[2])
-
-    @property
-    def sequential(self) -> bool:
-        """Whether there is an input for every step (a trajectory), or one context in all."""
-        return bool(np.issubdtype(self.inputs.dtype, np.floating))
 
     @property
     def mask(self) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Generation: agents respond from shared starts, the judge ranks, rows stream out in chunks."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -22,6 +24,20 @@ IN_FLIGHT = 2
 """Chunks computed at once: a rollout, step after step, keeps little more than one core busy."""
 
 Rows = Mapping[str, np.ndarray]
+
+_SETTINGS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {
+        "jax_debug_nans": jax.debug_nans,
+        "jax_default_device": jax.default_device,
+        "jax_default_matmul_precision": jax.default_matmul_precision,
+        "jax_default_prng_impl": jax.default_prng_impl,
+        "jax_enable_x64": jax.enable_x64,
+        "jax_numpy_dtype_promotion": jax.numpy_dtype_promotion,
+        "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
+        "jax_threefry_partitionable": jax.threefry_partitionable,
+    }
+)
+"""What a caller may have set by a `with`, which jax does for one thread, and how it is set."""
 
 
 def cast(recipe: Recipe) -> Cast:
@@ -82,14 +98,28 @@ def chunks(
 
     first, *others = range(0, recipe.rows, size)
     yield made(first)  # alone, for it is what compiles
+    made_there = _with_these_settings(made)
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         pending: deque[Future[Rows]] = deque()
         for first in others:
-            pending.append(pool.submit(made, first))
+            pending.append(pool.submit(made_there, first))
             if len(pending) > IN_FLIGHT:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def _with_these_settings(made: Callable[[int], Rows]) -> Callable[[int], Rows]:
+    """Return the function as it is in this thread, to be called in another."""
+    here = {name: getattr(jax.config, name) for name in _SETTINGS}
+
+    def there(first: int) -> Rows:
+        with ExitStack() as stack:
+            for name, value in here.items():
+                stack.enter_context(_SETTINGS[name](value))
+            return made(first)
+
+    return there
 
 
 def _make(

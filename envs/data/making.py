@@ -107,7 +107,8 @@ def plan(
       rows: comparisons; by default as many as in the paper.
       responses: K, the responses that each comparison ranks.
       expert: the agent in that role: a level of the task's agents, an agent of another
-        task ("ant/6000"), or the path of one you trained.
+        task ("ant/6000"), or the path of one you trained. A file that is called like a
+        level is meant by its path, "./expert".
       reference: the agent in that role.
       judge: a temperature level: perfect, low, medium or high.
       temperature: the judge's temperature itself, in units of return.
@@ -202,9 +203,10 @@ def _leaves(params: Params) -> dict[str, Any]:
 def _named(task: Task, name: str) -> Params:
     from envs import agents
 
-    if Path(f"{name}.json").exists():
+    owner, level = name.split("/", 1) if "/" in name else (task.name, name)
+    try:
+        return task.agent(level) if owner == task.name else agents.load(name).params
+    except RequestError:
+        if not Path(f"{name}.json").exists():
+            raise
         return agents.read(Path(name)).params
-    if "/" not in name:
-        return task.agent(name)
-    owner, level = name.split("/", 1)
-    return task.agent(level) if owner == task.name else agents.load(name).params

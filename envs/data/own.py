@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from envs.data.dataset import About, Dataset, assembled
-from envs.data.validate import best_first, check, lengths
+from envs.data.validate import best_first, check, check_shapes, lengths, narrowed
 from mpo.errors import RequestError
 
 
@@ -47,20 +47,21 @@ def from_arrays(
     if length is not None and mask is not None:
         raise RequestError("length and mask were both given: give one of them")
     fields = {"inputs": _plain("inputs", inputs), "outputs": _plain("outputs", outputs)}
-    if mask is not None:
-        fields["length"] = lengths(np.asarray(mask))
-    elif length is not None:
-        fields["length"] = _plain("length", length)
-    else:
-        fields["length"] = np.full(fields["outputs"].shape[:2], *fields["outputs"].shape[2:3])
+    responses, steps = fields["outputs"].shape[:2], fields["outputs"].shape[2:3]
+    every = np.full(responses, steps or 0)
+    fields["length"] = every if length is None else _plain("length", length)
     optional = {"reward": reward, "ref_logp": ref_logp, "agent": agent}
     fields |= {name: _plain(name, v) for name, v in optional.items() if v is not None}
+    check_shapes(fields)
+    if mask is not None:
+        fields["length"] = lengths(_plain("mask", mask), (*responses, *steps))
+    fields = {name: narrowed(name, values) for name, values in fields.items()}
     check(fields, vocabulary, len(agents))
     if rank is not None:
-        order = best_first(np.asarray(rank), fields["outputs"].shape[:2])
+        order = best_first(_plain("rank", rank), responses)
         fields = {name: _ordered(values, order) for name, values in fields.items()}
     about = About(task=task, agents=tuple(agents), vocabulary=vocabulary)
-    return assembled(_stored(fields), about)
+    return assembled(fields, about)
 
 
 def from_npz(path: str | Path, **known: Any) -> Dataset:
@@ -96,9 +97,3 @@ def _plain(name: str, values: Any) -> np.ndarray:
 
 def _ordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, order.reshape(*order.shape, *[1] * (values.ndim - 2)), 1)
-
-
-def _stored(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Bring every field to the dtype that datasets are stored in."""
-    narrow = {"f": np.float32, "i": np.int32, "u": np.int32}
-    return {name: values.astype(narrow[values.dtype.kind]) for name, values in fields.items()}

@@ -7,7 +7,7 @@ import numpy as np
 
 from envs.data.dataset import Dataset
 from envs.data.summary import pairs, rightness
-from mpo.errors import RequestError
+from mpo.errors import RequestError, cannot_write
 
 _INK, _AGENTS = "#333333", ("#1f77b4", "#e8925c", "#7aa874", "#a98bc4")
 _FORMATS = (".png", ".pdf", ".svg")
@@ -32,8 +32,10 @@ def picture(dataset: Dataset, path: str | Path) -> None:
     figure.suptitle(_title(dataset), x=0.01, ha="left", fontsize=11, color=_INK)
     try:
         figure.savefig(path, dpi=150)
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}") from error
+    except OSError as error:
+        if refused := cannot_write(path, error):
+            raise refused from error
+        raise
 
 
 def _title(dataset: Dataset) -> str:

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides the numbers of a generated dataset, with a stable hash."""
+"""A recipe: everything that is chosen of a generated dataset, with a stable hash."""
 
 import dataclasses
 import hashlib
@@ -93,7 +93,10 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """The hash that two recipes share only if they give the same dataset."""
+        """The hash that two recipes share only if they are equal.
+
+        They then give the same dataset, where versions of the packages and device are the same.
+        """
         text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -90,10 +90,27 @@ def check(arrays: Arrays, vocabulary: int | None, agents: int) -> None:
             _complain((values < 0) | (values >= limit), name, values, f"a token must be {words}")
 
 
-def lengths(mask: np.ndarray) -> np.ndarray:
+def narrowed(name: str, values: np.ndarray) -> np.ndarray:
+    """Return the values in the dtype that datasets are stored in; they must fit it."""
+    if values.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        wrong = np.isfinite(values) & ~np.isfinite(narrow)
+        _complain(wrong, name, values, "it must fit a float of 32 bits")
+        return narrow
+    limits = np.iinfo(np.int32)
+    wrong = (values < limits.min) | (values > limits.max)
+    _complain(wrong, name, values, "it must fit an integer of 32 bits")
+    return values.astype(np.int32)
+
+
+def lengths(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return the length of each response from a mask [N, K, T]; it must have no holes."""
-    if mask.ndim != 3 or mask.dtype != bool:
-        raise RequestError(f"mask is {mask.dtype}{list(mask.shape)}: it must be booleans [N, K, T]")
+    if mask.shape != shape or mask.dtype != bool:
+        raise RequestError(
+            f"mask is {mask.dtype}{list(mask.shape)}: it must be booleans [N, K, T] = "
+            f"{list(shape)}, as in outputs"
+        )
     wrong = mask[..., 1:] & ~mask[..., :-1]
     _complain(wrong, "mask", wrong, "true after false: a mask has no holes, it ends once")
     return np.asarray(np.sum(mask, axis=-1, dtype=np.int32))

@@ -7,6 +7,7 @@ gives the physics and the model files. What a task may read of a state is its
 
 import functools
 import io
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -22,15 +23,19 @@ from jaxtyping import Array, Float
 from envs.physics import body
 from mpo.errors import RequestError, unknown
 
+_ALONE = threading.RLock()
+
 
 @contextmanager
 def foreign() -> Iterator[None]:
     """Load or trace brax: under jax's own promotion rules, whatever ours are, and silently.
 
     It warns of its maintenance mode and its dependencies' deprecations, and
-    prints that warp, which is optional, is missing.
+    prints that warp, which is optional, is missing. One thread at a time is let in, for
+    what is printed and warned of is caught for all of them.
     """
     with (
+        _ALONE,
         jax.numpy_rank_promotion("allow"),
         jax.numpy_dtype_promotion("standard"),
         warnings.catch_warnings(),

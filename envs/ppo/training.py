@@ -72,9 +72,18 @@ def train(
 
 
 def read_log(folder: Path) -> list[Line]:
-    """Return the lines logged in `folder` so far."""
+    """Return the lines logged in `folder` that are whole; an interruption may cut off the last."""
     log = folder / "metrics.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    lines: list[Line] = []
+    for text in log.read_text(errors="replace").splitlines() if log.exists() else ():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            break
+        if not isinstance(line, dict):
+            break
+        lines.append(line)
+    return lines
 
 
 def _resume(ppo: PPO, key: PRNGKeyArray, policy: Any, checkpoint: Path) -> TrainState:

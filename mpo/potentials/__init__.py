@@ -35,7 +35,10 @@ def potential(name: str, **settings: object) -> Potential:
 
 
 def kinds() -> dict[str, type[Potential]]:
-    """Return the class of the potentials of each name: what makes them, or whose method does."""
+    """Return the class of the potentials of each name.
+
+    What makes them is the class itself, or a method of the class, such as `orpo`.
+    """
     makers = POTENTIALS.items()
     kinds = {name: make.__self__ if inspect.ismethod(make) else make for name, make in makers}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, type)}

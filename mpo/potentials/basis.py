@@ -18,6 +18,19 @@ from mpo.potentials.roles import role as named_role
 from mpo.pytree import pytree
 from mpo.settings import Leaf
 
+
+def _odd(half: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """Return the odd function that is `half` of ℓ above zero."""
+
+    def function(log_x: Array) -> Array:
+        # Not sign(ℓ) · half(|ℓ|), which has no slope at ℓ = 0.
+        above = log_x > 0
+        size = half(jnp.where(above, log_x, -log_x))
+        return jnp.where(above, size, -size)
+
+    return function
+
+
 # Increasing functions of ℓ = log x, finite with their slopes from -1e4 to +10. What each is
 # for is where its slope d/dℓ lies, for that is the weight a comparison gets in the gradient.
 FUNCTIONS: Final[dict[str, Callable[[Array], Array]]] = {
@@ -32,8 +45,8 @@ FUNCTIONS: Final[dict[str, Callable[[Array], Array]]] = {
     "log_sigmoid": jax.nn.log_sigmoid,  # unlikely responses only (x < ½)
     "softplus": jax.nn.softplus,  # densities above one
     "sigmoid": jax.nn.sigmoid,  # a bump around x = 1
-    "signed_sqrt": lambda log_x: jnp.sign(log_x) * 2 * (jnp.sqrt(1 + jnp.abs(log_x)) - 1),
-    "signed_log": lambda log_x: jnp.sign(log_x) * jnp.log1p(jnp.abs(log_x)),  # forgives outliers
+    "signed_sqrt": _odd(lambda size: 2 * (jnp.sqrt(1 + size) - 1)),
+    "signed_log": _odd(jnp.log1p),  # forgives outliers
     "signed_square": lambda log_x: log_x * jnp.abs(log_x) / 2,  # chases outliers
 }
 DEFAULT_LIBRARY: Final = (

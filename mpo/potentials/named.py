@@ -1,5 +1,6 @@
 """Potentials with a name and a closed form: value, inverse and area."""
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
@@ -8,10 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mpo.logspace import log1mexp, log_odds
+from mpo.logspace import HEADROOM, log1mexp, log_odds
 from mpo.potentials.base import OmegaPotential, Progress
 from mpo.pytree import pytree
 from mpo.settings import Leaf, number
+
+_EDGE = math.log1p(-HEADROOM)  # from this log x on, the odds have another form
+_ODDS_AT_EDGE = _EDGE - math.log(HEADROOM)
 
 
 class ClosedFormPotential(OmegaPotential):
@@ -19,7 +23,7 @@ class ClosedFormPotential(OmegaPotential):
 
     @abstractmethod
     def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
-        """Return H(x) with H' = φ⁻¹ and H(1) = 0."""
+        """Return an H(x) with H' = φ⁻¹."""
 
     @final
     def area(
@@ -63,9 +67,9 @@ class Log(ClosedFormPotential):
 class Logit(ClosedFormPotential):
     """φ(y) = σ(y), φ⁻¹(x) = log(x / (1 - x)): the odds of ORPO.
 
-    h_φ(x) = Σ x log x + (1 - x) log(1 - x); D_h is the sum of the KL divergences
-    between Bernoulli(x_a) and Bernoulli(y_a). `mpo.logspace` says what becomes of
-    the odds at x ≥ 1; the inverse is exact below 1 - HEADROOM.
+    h_φ(x) = Σ x log x + (1 - x) log(1 - x), up to a constant; D_h is the sum of the KL
+    divergences between Bernoulli(x_a) and Bernoulli(y_a). So it is up to 1 - HEADROOM, from
+    where on the potential is log x - log HEADROOM (see `mpo.logspace`), and h_φ its area.
     """
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
@@ -73,14 +77,15 @@ class Logit(ClosedFormPotential):
         return log_odds(log_x)
 
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
-        """Return σ(y)."""
-        return jax.nn.sigmoid(y)
+        """Return σ(y), up to 1 - HEADROOM, and HEADROOM · e^y above."""
+        return jnp.where(y > _ODDS_AT_EDGE, HEADROOM * jnp.exp(y), jax.nn.sigmoid(y))
 
     def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
-        """Return x log x + (1 - x) log(1 - x), for x ≤ 1."""
-        inside = log_x < 0
+        """Return x log x + (1 - x) log(1 - x), and what continues it above 1 - HEADROOM."""
+        inside = log_x < _EDGE
         log_rest = log1mexp(jnp.where(inside, log_x, -1))
-        return _x_times(log_x, log_x) + jnp.where(inside, _x_times(log_rest, log_rest), 0)
+        beyond = (1 + math.log(HEADROOM)) * jnp.expm1(log_x) + HEADROOM
+        return _x_times(log_x, log_x) + jnp.where(inside, _x_times(log_rest, log_rest), -beyond)
 
 
 @final
@@ -91,7 +96,7 @@ class Euclidean(ClosedFormPotential):
 
     The paper names φ(y) = 2y for the squared distance; its own derivation (appendix C)
     uses φ⁻¹(x) = 2x. With φ = 2y, the default, D_h is a quarter of |x - y|²; the squared
-    distance itself is slope ½.
+    distance itself is slope ½. A density overflows where log x > 88 in float32.
     """
 
     slope: Leaf = number(2.0, above=0.0)
@@ -116,7 +121,8 @@ class Tsallis(ClosedFormPotential):
     """φ⁻¹(x) = (x^{α-1} - 1) / (α - 1), the α-logarithm; log x as α → 1, x - 1 at α = 2.
 
     h_φ is the Tsallis entropy of order α (up to sign and a linear term). For α < 1,
-    x^{α-1} overflows where log x < -88 / (1 - α) in float32.
+    x^{α-1} overflows where log x < -88 / (1 - α) in float32; for α > 1, where
+    log x > 88 / (α - 1).
     """
 
     alpha: Leaf = number(0.5, above=0.0, other_than=1.0)

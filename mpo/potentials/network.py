@@ -19,7 +19,7 @@ from mpo.pytree import pytree
 from mpo.settings import Leaf
 
 _EXP_TANGENT = 10.0  # e^u goes on as its tangent from here
-_LEAST_SLOPE = 1e-6  # added to every slope under a logarithm, where zero cannot stand
+LEAST_SLOPE = 1e-6  # added to every slope under a logarithm, where zero cannot stand
 
 
 def _exp(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
@@ -143,7 +143,7 @@ class NetworkPotential(Potential):
             if activation in _OF_VALUE:
                 hidden = _OF_VALUE[activation](s * x + b)
             else:
-                log_u = log_positive_part(s + _LEAST_SLOPE, log_x_bounded, b)
+                log_u = log_positive_part(s + LEAST_SLOPE, log_x_bounded, b)
                 hidden = _OF_LOG[activation](log_u)
             total += jnp.sum(w * hidden) / hidden.size
         return total

@@ -1,5 +1,6 @@
 """Inverse and area of any potential, by bisection and quadrature, for learned mirror maps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
@@ -36,17 +37,18 @@ class Numeric(OmegaPotential):
         return self.potential(log_x, progress)
 
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
-        """Return the x ∈ [e^-100, e^10] at which φ⁻¹ crosses y, by bisection to float precision."""
+        """Return the x ∈ [e^-100, e^10] at which φ⁻¹ crosses y, by bisection to float precision.
 
-        def halve(_: int | Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-            low, high = bracket
-            middle = (low + high) / 2
-            below = self.potential(middle, progress) < y
-            return jnp.where(below, middle, low), jnp.where(below, high, middle)
+        Its derivatives, in y and in the parameters, are those of the implicit function.
+        """
 
-        ends = (jnp.full_like(y, _LOWEST), jnp.full_like(y, _HIGHEST))
-        low, high = jax.lax.fori_loop(0, 64, halve, ends)
-        return jnp.exp((low + high) / 2)
+        def excess(log_x: Array) -> Array:
+            return self.potential(log_x, progress) - y
+
+        def divided(linear: Callable[[Array], Array], change: Array) -> Array:
+            return change / linear(jnp.ones_like(change))
+
+        return jnp.exp(jax.lax.custom_root(excess, jnp.zeros_like(y), _bisected, divided))
 
     def area(
         self, log_a: Float[Array, ""], log_b: Float[Array, ""], progress: Progress = 0.0
@@ -60,3 +62,17 @@ class Numeric(OmegaPotential):
         s = low + (high - low) * jnp.asarray(at, low.dtype)
         heights = jax.vmap(self.potential, in_axes=(0, None))(s, progress)
         return (high - low) * jnp.sum(jnp.asarray(weights, low.dtype) * heights * jnp.exp(s))
+
+
+def _bisected(excess: Callable[[Array], Array], like: Array) -> Array:
+    """Return the root of an increasing function of log x; it has no derivative."""
+
+    def halve(_: int | Array, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = (low + high) / 2
+        below = excess(middle) < 0
+        return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    ends = (jnp.full_like(like, _LOWEST), jnp.full_like(like, _HIGHEST))
+    low, high = jax.lax.fori_loop(0, 64, halve, ends)
+    return (low + high) / 2

@@ -14,6 +14,7 @@ from mpo.train.source import Batch, Policy
 def log_probs(policy: Policy, params: Any, batch: Batch) -> Float[Array, "B K"]:
     """Return the log-probability of each response, summed over the steps that count.
 
+    A narrow float is summed in single precision, in which a thousand steps can be counted.
     What stands in the steps that do not count, were it NaN, changes nothing: neither the
     sums nor their gradient.
     """
@@ -24,7 +25,9 @@ def log_probs(policy: Policy, params: Any, batch: Batch) -> Float[Array, "B K"]:
     else:
         one = partial(policy.log_prob, params)
         steps = jax.vmap(jax.vmap(one))(batch.inputs, outputs)
-    return jnp.sum(jnp.where(batch.mask, steps, jnp.zeros_like(steps)), axis=-1)
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.promote_types(steps.dtype, jnp.float32)
+    return jnp.sum(jnp.where(batch.mask, steps, jnp.zeros_like(steps)), axis=-1, dtype=dtype)
 
 
 def comparisons(
@@ -34,7 +37,7 @@ def comparisons(
     logp = log_probs(policy, params, batch)
     return Comparison(
         logp=logp,
-        length=jnp.sum(batch.mask, axis=-1, dtype=logp.dtype),
+        length=batch.length.astype(logp.dtype),
         ref_logp=ref_logp,
         reward=batch.reward,
     )

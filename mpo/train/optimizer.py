@@ -26,8 +26,9 @@ OPTIMIZERS: Mapping[str, Rule] = MappingProxyType(
         "adamw": Rule(optax.scale_by_adam, weight_decay=0.01),
         "lion": Rule(optax.scale_by_lion),
         "momentum": Rule(lambda: optax.trace(decay=0.9)),
-        # Matrices by orthogonalised momentum, the rest by Adam. Rate -1: its sign is turned later.
-        "muon": Rule(lambda: optax.contrib.muon(learning_rate=-1.0)),
+        # Matrices by orthogonalised momentum; the rest by Adam, also biases and kernels of more
+        # than two axes. Rate -1: its sign is turned later.
+        "muon": Rule(lambda: optax.contrib.muon(-1.0, muon_weight_dimension_numbers=_orthogonal)),
         "rmsprop": Rule(optax.scale_by_rms),
         "sgd": Rule(optax.identity),
     }
@@ -71,8 +72,8 @@ def optimizer(
       name: its name.
       schedule: update to learning rate.
       max_gradient_norm: longer gradients are shortened to it; 0 leaves them alone.
-      weight_decay: decoupled decay of matrices (biases, deviations and normalisers are
-        never decayed); by default what the optimizer usually has.
+      weight_decay: decoupled decay of what has two axes or more (biases, however many they
+        have, deviations and normalisers never decay); by default what the optimizer usually has.
     """
     rule = OPTIMIZERS[name]
     limit = jnp.where(jnp.asarray(max_gradient_norm) > 0, max_gradient_norm, jnp.inf)
@@ -81,11 +82,25 @@ def optimizer(
         optax.chain(
             optax.clip_by_global_norm(limit),
             rule.transform(),
-            optax.identity() if decay is None else optax.add_decayed_weights(decay, _matrices),
+            optax.identity() if decay is None else optax.add_decayed_weights(decay, _kernels),
             optax.scale_by_learning_rate(schedule),
         )
     )
 
 
-def _matrices(params: Params) -> Any:
-    return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
+def _kernels(params: Params) -> Any:
+    """Say of each leaf whether it is a kernel: it has two axes, as biases of attention have too."""
+
+    def kernel(path: tuple[Any, ...], leaf: Array) -> bool:
+        return leaf.ndim >= 2 and jax.tree_util.keystr(path[-1:], simple=True) != "bias"
+
+    return jax.tree_util.tree_map_with_path(kernel, params)
+
+
+def _orthogonal(params: Params) -> Any:
+    """Give muon's axes for each matrix, and `None` for what it leaves to Adam."""
+
+    def axes(leaf: Array, kernel: bool) -> optax.contrib.MuonDimensionNumbers | None:
+        return optax.contrib.MuonDimensionNumbers() if kernel and leaf.ndim == 2 else None
+
+    return jax.tree.map(axes, params, _kernels(params))

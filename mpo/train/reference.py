@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from mpo.pytree import pytree
 from mpo.settings import Leaf
@@ -38,7 +38,6 @@ class Referenced:
         return dataclasses.replace(self.source.batch(items), ref_logp=self.table[items])
 
 
-@partial(jax.jit, static_argnames=("policy", "chunk"))
 def referenced(source: Source, policy: Policy, params: Any, *, chunk: int = 64) -> Referenced:
     """Compute log π_ref of every item once, for any number of agents and epochs.
 
@@ -48,9 +47,15 @@ def referenced(source: Source, policy: Policy, params: Any, *, chunk: int = 64) 
       params: its parameters.
       chunk: items in memory at a time.
     """
+    return Referenced(source, _table(source, policy, params, chunk))
+
+
+# The source is no output of this: a compiled function would return a copy of all its arrays.
+@partial(jax.jit, static_argnames=("policy", "chunk"))
+def _table(source: Source, policy: Policy, params: Any, chunk: int) -> Float[Array, "N K"]:
     chunks = -(-source.size // chunk)
     items = jnp.minimum(jnp.arange(chunks * chunk, dtype=jnp.int32), source.size - 1)
     table = jax.lax.map(
         lambda rows: log_probs(policy, params, source.batch(rows)), items.reshape(chunks, chunk)
     )
-    return Referenced(source, table.reshape(chunks * chunk, -1)[: source.size])
+    return table.reshape(chunks * chunk, -1)[: source.size]

@@ -12,7 +12,8 @@ class Batch(Protocol):
 
     `inputs` are observations [B, K, L, …], floats, or contexts [B, K, …], integers;
     `outputs` are actions [B, K, L, …] or tokens [B, K, L]; `mask` says which steps
-    count, [B, K, L]; `reward` and `ref_logp`, [B, K], may be `None`.
+    count, [B, K, L]; `length` says how many, [B, K]; `reward` and `ref_logp`, [B, K], may be
+    `None`.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -30,6 +31,11 @@ class Batch(Protocol):
     @property
     def mask(self) -> Array:
         """Which steps belong to the responses."""
+        ...
+
+    @property
+    def length(self) -> Array:
+        """How many of the steps count."""
         ...
 
     @property

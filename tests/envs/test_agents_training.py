@@ -1,5 +1,6 @@
 """Training to levels of skill: the nearest snapshots are kept; a folder is of one request."""
 
+import contextlib
 import dataclasses
 import json
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from envs import agents, ppo, registry
 from envs.agents import training
 from envs.base import Response, Task
 from envs.ppo import Settings
+from envs.ppo import training as ppo_training
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 
@@ -124,6 +126,40 @@ def test_the_same_request_continues_to_the_same_agents(tmp_path):
     assert training.train(request(parts, 8.0, 9.0), interrupt).agents == expected.agents
 
 
+def test_a_visit_killed_before_its_checkpoint_is_repeated_as_it_was(tmp_path, monkeypatch):
+    """Though the look, of few episodes, would not find the agent that it kept again."""
+    measure = training.measure
+
+    def unlucky(task, params, key, episodes):
+        seen = measure(task, params, key, episodes)
+        look = episodes == training.LOOK
+        return dataclasses.replace(seen, mean=seen.mean - 3.0) if look else seen
+
+    monkeypatch.setattr(training, "measure", unlucky)
+    whole, parts = request(tmp_path / "whole", 8.0, 9.0), request(tmp_path / "parts", 8.0, 9.0)
+    expected = training.train(whole)
+    append, seen = ppo_training._append, []
+
+    def killed(log, line):
+        if line["iteration"] not in seen:
+            seen.append(line["iteration"])
+            raise KeyboardInterrupt
+        append(log, line)
+
+    monkeypatch.setattr(ppo_training, "_append", killed)
+    outcome = None
+    while outcome is None:
+        with contextlib.suppress(KeyboardInterrupt):
+            outcome = training.train(parts)
+    assert outcome == expected
+    assert seen == [line["iteration"] for line in ppo.read_log(whole.folder)]
+    for name in ("mark-8.npz", "mark-9.npz"):
+        assert (whole.folder / name).read_bytes() == (parts.folder / name).read_bytes()
+    for one, other in zip(*map(ppo.read_log, (whole.folder, parts.folder)), strict=True):
+        for told in ("return", "standard_error", "confirmed", "enough"):
+            assert one[told] == other[told]
+
+
 def test_a_folder_belongs_to_one_request(tmp_path):
     training.train(request(tmp_path, 8.0))
     with pytest.raises(RequestError, match=r"holds a training with other targets, seed"):
@@ -153,6 +189,8 @@ def test_it_can_start_from_a_given_agent(tmp_path, monkeypatch):
         ({"task": "hoper"}, "unknown task of reference agents 'hoper': did you mean 'hopper'"),
         ({"targets": ()}, "at least one --target-return"),
         ({"episodes": 1}, "episodes is 1"),
+        ({"seed": -1}, r"seed must be in \[0, 2\^32\), not -1"),
+        ({"seed": 2**40}, r"seed must be in \[0, 2\^32\), not 1099511627776"),
     ],
 )
 def test_a_wrong_request_writes_nothing(wrong, words, tmp_path):
@@ -162,7 +200,8 @@ def test_a_wrong_request_writes_nothing(wrong, words, tmp_path):
     assert not folder.exists()
 
 
-def test_an_unwritable_folder_is_a_wrong_request(tmp_path):
+@pytest.mark.parametrize("folder", ["file", "file/deeper", "x" * 300])
+def test_an_unwritable_folder_is_a_wrong_request(folder, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match=r"cannot write to .*file"):
-        training.train(request(tmp_path / "file", 8.0))
+    with pytest.raises(RequestError, match=r"cannot write .*; choose a place"):
+        training.train(request(tmp_path / folder, 8.0))

@@ -2,6 +2,10 @@
 
 import dataclasses
 import functools
+import sys
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +110,24 @@ def test_a_step_is_that_of_the_brax_environment(name):
         np.testing.assert_allclose(observation, after.obs, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(reward, after.reward, rtol=1e-4, atol=1e-4)
         assert bool(healthy) == (after.done == 0)
+
+
+def test_brax_is_entered_by_one_thread_at_a_time():
+    """What is printed and warned of is caught for the whole process, and must be set free."""
+    inside, most = [], []
+
+    def enter(_):
+        with foreign(), foreign():
+            inside.append(1)
+            time.sleep(0.02)
+            most.append(len(inside))
+            inside.pop()
+
+    before = sys.stdout, warnings.filters[:]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter, range(8)))
+    assert max(most) == 1
+    assert (sys.stdout, warnings.filters[:]) == before
 
 
 def test_actions_are_clipped_by_the_task(monkeypatch):

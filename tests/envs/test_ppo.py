@@ -154,6 +154,18 @@ def test_a_line_without_its_checkpoint_is_logged_once(tmp_path):
     assert [line["iteration"] for line in read_log(tmp_path)] == [10, 20, 30, 40]
 
 
+@pytest.mark.parametrize("cut", ['{"iteration": 20, "sec', "7", "\udcff"])
+def test_a_line_that_was_cut_off_is_dropped(cut, tmp_path):
+    ppo, key = PPO(Probe(), SMALL), jax.random.key(3)
+    with pytest.raises(KeyboardInterrupt):
+        train(ppo, key, tmp_path, visit=stop_at(20))
+    with (tmp_path / "metrics.jsonl").open("a", errors="surrogateescape") as log:
+        log.write(cut)
+    assert [line["iteration"] for line in read_log(tmp_path)] == [10]
+    train(ppo, key, tmp_path)
+    assert [line["iteration"] for line in read_log(tmp_path)] == [10, 20, 30, 40]
+
+
 def test_a_finished_training_is_not_repeated(tmp_path):
     ppo, key = PPO(Probe(), SMALL), jax.random.key(0)
     done = train(ppo, key, tmp_path, visit=lambda _: {"enough": True})

@@ -83,6 +83,15 @@ def test_what_cannot_be_shown_is_refused(arguments, words, tmp_path):
     assert not list(tmp_path.rglob("x.*"))
 
 
+@pytest.mark.parametrize("name", ["folder.png", "x" * 300 + ".png"])
+def test_a_place_that_cannot_be_written_to_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(view, "WRITERS", {".png": lambda *_: b"a picture"})
+    monkeypatch.setattr(view, "_states", lambda *_: [])
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(RequestError, match="cannot write"):
+        view.write(tmp_path / name, "hopper", "spring", params=None)
+
+
 @pytest.mark.slow
 def test_a_rollout_can_be_seen(tmp_path):
     params = envs.task("ant").policy.init(jax.random.key(0))

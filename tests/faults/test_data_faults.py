@@ -236,6 +236,16 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch, failure, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_failure_of_what_makes_the_rows_is_not_the_disks(tmp_path, monkeypatch):
+    def chunks(*_):
+        raise FileNotFoundError(errno.ENOENT, "No such file", "model.xml")
+
+    monkeypatch.setattr(generate, "chunks", chunks)
+    with pytest.raises(FileNotFoundError, match=r"No such file: 'model\.xml'"):
+        data.make("reach", rows=512, out=tmp_path / "d.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failure_to_reach_the_disk_leaves_nothing(tmp_path, monkeypatch):
     def fsync(_):
         raise OSError(errno.EIO, "Input/output error")

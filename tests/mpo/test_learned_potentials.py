@@ -160,6 +160,14 @@ def test_every_basis_function_increases(name):
     assert np.max(slopes) > 0
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_slope_of_every_basis_function_is_continuous_through_certainty(name, x64):
+    """A response that a policy is sure of has log x = 0 exactly."""
+    around = jnp.array([-1e-9, 0.0, 1e-9])
+    slopes = jax.vmap(jax.grad(FUNCTIONS[name]))(around)
+    np.testing.assert_allclose(slopes, slopes[1], rtol=1e-7, atol=2e-9)
+
+
 def test_basis_is_the_combination_it_says_and_reports_wrong_requests():
     potential = BasisPotential.of({"log": 0.3, "sigmoid": 2.0})
     at = jnp.asarray(-1.5)

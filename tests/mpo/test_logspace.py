@@ -44,6 +44,7 @@ def test_log_odds_of_a_density_go_on_with_the_slope_of_the_logarithm():
 def test_probability_continues_by_its_tangent():
     np.testing.assert_allclose(jax.grad(probability)(jnp.asarray(-1e-6)), 1.0, rtol=1e-5)
     assert jax.grad(probability)(jnp.asarray(1e-6)) == 1.0
+    assert jax.grad(probability)(jnp.asarray(0.0)) == 1.0
     np.testing.assert_allclose(jnp.exp(log_probability(jnp.asarray(2.0))), 3.0, rtol=1e-6)
 
 

@@ -13,6 +13,7 @@ from scipy import optimize
 from scipy.special import log_softmax, softmax, xlogy
 
 import mpo
+from mpo.logspace import HEADROOM
 from mpo.mirror import MirrorMap
 from mpo.potentials import Euclidean, Log, Logit, Numeric, Tsallis
 
@@ -107,6 +108,38 @@ def test_gradient_is_the_derivative_of_the_value(name, seed):
     np.testing.assert_allclose(derivative, _gradient(mirror, jnp.log(p)), rtol=1e-9, atol=1e-9)
 
 
+# Both sides of where the odds get their headroom, and of one.
+AROUND_ONE = np.log([0.99, 1 - 1.1e-3, 1 - 9e-4, 1 - 4e-4, 1 - 1e-5, 1.0, 1 + 1e-5, 1.2, 8.0])
+
+
+@over_named
+def test_the_potential_is_the_slope_of_the_area_around_one_too(name):
+    potential = NAMED[name]
+    at = jnp.asarray(AROUND_ONE)
+    slope = jax.vmap(jax.grad(potential.area, argnums=1), (None, 0))(jnp.asarray(-2.0), at)
+    expected = _potential(potential, at)
+    np.testing.assert_allclose(slope / jnp.exp(at), expected, rtol=1e-9, atol=1e-9)
+    low, high = jnp.asarray(-0.1), jnp.asarray(0.1)
+    whole = _area(Numeric(potential, panels=1000), low, high)
+    np.testing.assert_allclose(_area(potential, low, high), whole, rtol=1e-6)
+
+
+@over_named
+def test_divergence_is_positive_around_one_too(name):
+    mirror = mpo.mirror_map(NAMED[name])
+    of_all = jax.vmap(jax.vmap(_divergence, (None, None, 0)), (None, 0, None))
+    between = of_all(mirror, AROUND_ONE[:, None], AROUND_ONE[:, None])
+    apart = ~np.eye(len(AROUND_ONE), dtype=bool)
+    assert np.all(between[apart] > 1e-12)
+    assert np.all(np.abs(between[~apart]) < 1e-14)
+
+
+@over_named
+def test_phi_inverts_its_inverse_around_one_too(name):
+    y = _potential(NAMED[name], jnp.asarray(AROUND_ONE))
+    np.testing.assert_allclose(_phi(NAMED[name], y), np.exp(AROUND_ONE), rtol=1e-9)
+
+
 @over_all
 @given(first=seeds, second=seeds)
 def test_divergence_is_positive_and_zero_only_at_equality(name, first, second):
@@ -159,7 +192,8 @@ def test_mirror_maps_of_the_known_potentials(seed):
 
     # Σ ∫₁^{p_a}: constants and linear terms are those of the integral, as in appendix C.
     np.testing.assert_allclose(value(Log(shift=1.0)), np.sum(p * log_p), rtol=1e-9)
-    np.testing.assert_allclose(value(Logit()), np.sum(p * log_p + xlogy(1 - p, 1 - p)), rtol=1e-9)
+    bernoulli = np.sum(p * log_p + xlogy(1 - p, 1 - p))
+    np.testing.assert_allclose(value(Logit()), bernoulli + HEADROOM * p.size, rtol=1e-9)
     np.testing.assert_allclose(value(Euclidean(slope=0.5)), np.sum(p**2) - p.size, rtol=1e-9)
 
 
@@ -176,6 +210,32 @@ def test_quadrature_and_bisection_agree_with_the_closed_forms(name, seed):
     np.testing.assert_allclose(numeric.area(a, b), closed.area(a, b), rtol=1e-8, atol=1e-10)
     y = closed(a)
     np.testing.assert_allclose(numeric.phi(y), closed.phi(y), rtol=1e-9)
+
+
+@over_named
+def test_the_inverse_by_bisection_has_the_slopes_of_the_closed_form(name):
+    potential = NAMED[name]
+
+    def slopes(complete):
+        slope = jax.grad(lambda one, y: complete(one).phi(y), argnums=(0, 1))
+        return jax.jit(jax.vmap(slope, (None, 0)))(potential, y)
+
+    y = _potential(potential, jnp.asarray([-3.0, -0.4]))
+    found, expected = slopes(Numeric), slopes(lambda one: one)
+    assert np.all(found[1] > 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7), found, expected)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_inverse_of_a_learned_potential_has_its_slopes(name):
+    """In every parameter: where the potential rises by a little, φ falls by that over its slope."""
+    potential, log_x = LEARNED[name], jnp.asarray(-0.7)
+    y = potential(log_x)
+    found = jax.jit(jax.grad(lambda one: jnp.log(Numeric(one).phi(y))))(potential)
+    rise, steepness = jax.grad(lambda one, at: one(at), argnums=(0, 1))(potential, log_x)
+    expected = jax.tree.map(lambda one: -one / steepness, rise)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found, expected)
+    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(found))
 
 
 def test_the_entropy_of_a_corner_is_finite():

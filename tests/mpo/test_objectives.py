@@ -154,6 +154,21 @@ def test_float32_agrees_with_float64(name, seed):
 
 
 @over_names
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_narrow_log_probabilities_leave_the_other_numbers_whole(name, dtype):
+    with jax.enable_x64(False):
+        objective, c = mpo.objective(name), _comparison(3, dtype=np.float32)
+        narrow = dataclasses.replace(c, logp=c.logp.astype(dtype))
+        wide = dataclasses.replace(c, logp=narrow.logp.astype(jnp.float32))
+        value = _loss(objective, narrow, 1 / 3)
+        assert value.dtype == jnp.float32
+        assert value == _loss(objective, wide, 1 / 3)
+        slope = _gradient(objective, narrow)
+        assert slope.dtype == dtype
+        np.testing.assert_array_equal(slope, _gradient(objective, wide).astype(dtype))
+
+
+@over_names
 @pytest.mark.parametrize("logp", [(-1e4, -1e4), (-1e4, -1.0), (-1.0, -1e4), (5e3, -1e4)])
 def test_gradient_is_finite_for_long_responses(name, logp):
     with jax.enable_x64(False):

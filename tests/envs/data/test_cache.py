@@ -101,8 +101,22 @@ def test_the_folder_is_the_users_unless_another_is_named(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "own" / "datasets"
 
 
-def test_a_cache_that_cannot_be_is_refused(planned, tmp_path):
+@pytest.mark.parametrize("folder", ["file", "file/cache", "x" * 300])
+def test_a_cache_that_cannot_be_is_refused(folder, planned, tmp_path):
     (tmp_path / "file").touch()
     plan = planned()
     with pytest.raises(RequestError, match=r"cannot write to the cache .*DISCOVERY_CACHE"):
-        cached(plan.recipe, plan.write, tmp_path / "file" / "cache")
+        cached(plan.recipe, plan.write, tmp_path / folder)
+
+
+def test_what_a_killed_process_left_unfinished_is_deleted(planned, tmp_path):
+    plan = planned()
+    cached(plan.recipe, plan.write, tmp_path)
+    (path,) = tmp_path.glob("*.npz")
+    path.unlink()
+    left = [tmp_path / f".{path.name}.{n}-0badcafe.partial" for n in (123, 456)]
+    of_another = tmp_path / ".other.npz.123-0badcafe.partial"
+    for partial in (*left, of_another):
+        partial.write_bytes(bytes(100))
+    cached(plan.recipe, plan.write, tmp_path)
+    assert list(tmp_path.glob(".*.partial")) == [of_another]

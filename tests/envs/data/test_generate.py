@@ -141,6 +141,15 @@ def test_a_dataset_of_several_chunks_is_compiled_once(planned, ledge):
     assert len(traces) - first <= 2  # `layout` traces abstractly at every call, and nothing else
 
 
+def test_settings_of_the_caller_hold_for_every_chunk():
+    with jax.enable_x64(True):
+        plan = data.plan("reach", rows=40)
+        expected, got = whole(plan, 40), whole(plan, 7)
+    assert expected["reward"].dtype == got["reward"].dtype == np.float64
+    for name in expected:
+        np.testing.assert_array_equal(expected[name], got[name], err_msg=name)
+
+
 def test_padding_is_zero_and_lengths_differ(planned):
     made = whole(planned(rows=100))
     beyond = np.arange(7) >= made["length"][..., None]
@@ -155,7 +164,7 @@ def test_tokens_are_generated_into_the_same_container(tmp_path):
     assert dataset.outputs.shape == (64, 2, 10)
     assert dataset.outputs.dtype == np.int32
     assert dataset.about.vocabulary == 100
-    assert not dataset.sequential
+    assert dataset.inputs.dtype == np.int32
     np.testing.assert_array_equal(dataset.inputs[:, 0], dataset.inputs[:, 1])
     np.testing.assert_array_equal(
         dataset.starts(registry.task("token_bandit")), dataset.inputs[:, 0]

@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
-from envs import data, registry
+from envs import agents, data, registry
+from envs.agents import Agent, Measurement, Provenance
 from envs.data.making import DEFAULTS
 from envs.judge import calibrated
 from mpo.errors import RequestError
@@ -50,6 +53,34 @@ def test_datasets_are_cached(tmp_path):
         made = data.make("reach", rows=8, cache=tmp_path, report=lambda *done: reports.append(done))
     assert reports == [(0, 8), (8, 8)]
     assert len(made) == 8
+
+
+def own(folder, name):
+    """Write an agent of one's own, and return its parameters."""
+    params = registry.task("reach").agent("medium")
+    params = dataclasses.replace(params, log_std=params.log_std - 0.125)
+    measured = Measurement(9.0, 0.1, 100)
+    about = Provenance("reach", "spring", 9.0, 0, 1000, measured, settings={}, versions={})
+    agents.write(Agent(params, about), folder / name)
+    return params
+
+
+def test_a_file_called_like_a_level_is_meant_only_by_its_path(tmp_path, monkeypatch):
+    expected = data.plan("reach").recipe.expert
+    mine = own(tmp_path, "expert")
+    monkeypatch.chdir(tmp_path)
+    for name in ("expert", "reach/expert"):
+        assert data.plan("reach", expert=name).recipe.expert.sha256 == expected.sha256
+    for name in ("./expert", str(tmp_path / "expert")):
+        assert data.plan("reach", expert=name).recipe.expert == data.Author.of(name, mine)
+    (tmp_path / "expert.json").write_text("{")
+    assert data.plan("reach").recipe.expert == expected
+
+
+def test_an_agent_of_ones_own_is_found_by_its_name_too(tmp_path, monkeypatch):
+    mine = own(tmp_path, "mine")
+    monkeypatch.chdir(tmp_path)
+    assert data.plan("reach", reference="mine").recipe.reference == data.Author.of("mine", mine)
 
 
 BAD = [

@@ -120,6 +120,14 @@ BAD_NUMBERS = [
         tokens(inputs=np.array([[3, 3], [4, -1]])),
         "row 1, response 1: inputs is -1: a token must be at least 0",
     ),
+    (
+        trajectories(inputs=spoilt(np.zeros((4, 2, 5, 3)), (2, 0, 4, 1), 1e300)),
+        r"row 2, response 0, step 4, entry 1: inputs is 1e\+300: it must fit a float of 32 bits",
+    ),
+    (
+        tokens(outputs=spoilt(np.ones((2, 2, 6), int), (1, 0, 3), 2**40 + 5)),
+        "row 1, response 0, step 3: outputs is 1099511627781: it must fit an integer of 32 bits",
+    ),
 ]
 
 
@@ -130,6 +138,12 @@ def test_bad_numbers_are_named_by_row_and_field(fields, message):
 
 
 BAD_SHAPES = [
+    (trajectories(outputs=np.zeros((4, 2)), length=None), r"outputs has shape \[4, 2\]: it must"),
+    (
+        trajectories(length=None, mask=np.ones((4, 2, 2), bool)),
+        r"mask is bool\[4, 2, 2\]: it must be booleans \[N, K, T\] = \[4, 2, 5\]",
+    ),
+    (trajectories(length=None, mask=[[True], [True, True]]), "mask is ragged"),
     (trajectories(reward=np.zeros((3, 2))), r"reward has shape \[3, 2\], and outputs has 4 rows"),
     (trajectories(reward=np.zeros((4, 3))), r"reward has shape \[4, 3\]: it must be \[4, 2\]"),
     (trajectories(length=np.full((5, 2), 5)), "length has shape .* and outputs has 4 rows"),

@@ -67,5 +67,9 @@ def test_impossible_pictures_are_refused(tmp_path):
         picture(dataset, tmp_path / "h.xyz")
     with pytest.raises(RequestError, match="cannot write"):
         picture(dataset, tmp_path / "none" / "h.png")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("folder.png", "x" * 300 + ".png"):
+        with pytest.raises(RequestError, match="cannot write"):
+            picture(dataset, tmp_path / name)
     with pytest.raises(RequestError, match="no true returns"):
         picture(dataclasses.replace(dataset, reward=None), tmp_path / "h.png")

@@ -92,6 +92,37 @@ def test_only_matrices_decay():
     np.testing.assert_allclose(last["bias"], [3.0 - 4.0])
 
 
+ATTENTION = {
+    "query": {"kernel": jnp.ones((6, 3, 2)), "bias": jnp.ones((3, 2))},
+    "out": {"kernel": jnp.ones((3, 2, 6)), "bias": jnp.ones(6)},
+    "dense": {"kernel": jnp.ones((6, 6)), "bias": jnp.ones(6)},
+}
+
+
+def test_biases_never_decay_of_however_many_axes_they_are():
+    optimizer = hyper(optimizer="sgd", learning_rate=1.0, weight_decay=0.5).build(1)
+    still = jax.tree.map(jnp.zeros_like, ATTENTION)
+    after = optimizer.update(still, optimizer.init(ATTENTION), ATTENTION)[0]
+    for layer in after.values():
+        np.testing.assert_array_equal(layer["bias"], 1.0)
+        np.testing.assert_array_equal(layer["kernel"], 0.5)
+
+
+def test_muon_leaves_biases_and_kernels_of_three_axes_to_adam():
+    rng = np.random.default_rng(0)
+    gradient = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), ATTENTION
+    )
+
+    optimizer = hyper(optimizer="muon", learning_rate=0.1).build(1)
+    after = optimizer.update(gradient, optimizer.init(ATTENTION), ATTENTION)[0]
+    moved = jax.tree.map(lambda leaf: np.abs(np.asarray(leaf) - 1), after)
+    orthogonal = moved["dense"].pop("kernel")
+    assert np.ptp(orthogonal) > 0.05
+    for leaf in jax.tree.leaves(moved):  # Adam's first step is as long in every number
+        np.testing.assert_allclose(leaf, leaf.flat[0], rtol=1e-3)
+
+
 def test_schedules_fall_from_the_learning_rate_to_zero():
     for schedule, wanted in (
         ("constant", [1, 1, 1, 1]),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs.data import from_arrays
 from mpo.policies import GaussianPolicy, MarkovPolicy
 from mpo.train import referenced
 from mpo.train.logprob import comparisons, log_probs
@@ -63,6 +64,32 @@ def test_token_sequences_depend_on_what_precedes_them(sentences):
     np.testing.assert_allclose(
         log_probs(policy, table, batch), log_pi[before, batch.outputs].sum(-1), rtol=1e-5
     )
+
+
+class Steady:
+    """Every step has the log-probability that is the agent's only parameter."""
+
+    def init(self, key):
+        return jnp.full((), -1.0, jnp.bfloat16)
+
+    def log_prob(self, params, inputs, outputs):
+        return jnp.broadcast_to(params, inputs.shape[:-1])
+
+
+def test_a_narrow_policy_is_summed_over_every_step():
+    whole = np.zeros((1, 2, 1001, 1), np.float32)
+    batch = items(from_arrays(whole, whole).view(), jnp.arange(1))
+    seen = comparisons(Steady(), Steady().init(None), batch, None)
+    assert seen.logp.dtype == seen.length.dtype == jnp.float32
+    np.testing.assert_array_equal(seen.logp, -1001.0)
+    np.testing.assert_array_equal(seen.length, 1001.0)
+
+
+def test_a_reference_holds_the_arrays_it_was_given(ragged):
+    view = ragged.view()
+    source = referenced(view, POLICY, PARAMS)
+    for held, given in zip(jax.tree.leaves(source.source), jax.tree.leaves(view), strict=True):
+        assert held is given
 
 
 @pytest.mark.parametrize("steps", [None, 4])
