@@ -30,6 +30,7 @@ from mpo.train.population import AXIS
 ROWS, STEPS, SEGMENT, PAIRS = 256, 1000, 50, 32
 OBSERVATION, ACTION = 11, 3  # those of Hopper
 POLICY = GaussianPolicy(OBSERVATION, ACTION)
+NAMES = ("sft", "orpo", "dpo", "mpo")
 WAYS = ("map", "vmap", "chunks")
 
 
@@ -66,7 +67,7 @@ def measure(updates: int, rounds: int, agents: Sequence[int]) -> dict[str, Timin
     source, settings = _source(), hyper(batch=PAIRS, updates=updates, max_gradient_norm=1.0)
     start = POLICY.init(jax.random.key(0))
     candidates: dict[str, Any] = {"bare policy gradient": (_bare(updates), (start,))}
-    for name in ("sft", "orpo", "dpo", "mpo"):
+    for name in NAMES:
         candidates[f"one agent, {name}"] = (
             _agent(name, start),
             (jax.random.key(1), source, settings),

@@ -1,6 +1,6 @@
 """What an objective costs: value and gradient of a minibatch, as ratios within one run.
 
-python -m benchmarks.objectives [--json]
+python -m benchmarks.objectives [--json] [--rounds N]
 """
 
 import argparse
@@ -18,6 +18,7 @@ from mpo.policies import GaussianPolicy
 
 PAIRS, STEPS, REPEATS = 32, 50, 100
 OBSERVATION, ACTION = 11, 3  # those of Hopper
+NAMES = tuple(name for name in mpo.OBJECTIVES if name != "mpo")
 
 
 def _potentials(kind: str, **settings: Any) -> mpo.Objective:
@@ -34,13 +35,17 @@ LEARNED = {
 }
 
 
-def _repeated(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return `REPEATS` gradient steps in one call, so that the cost of calling drops out."""
+def _repeated(loss: Callable[[Any], jax.Array]) -> Callable[[Any], Any]:
+    """Return `REPEATS` gradient steps in one call, so that the cost of calling drops out.
 
-    def body(x: Any, _: None) -> tuple[Any, None]:
-        return jax.tree.map(lambda a, g: a - 1e-9 * g, x, step(x)), None
+    The values are returned too, or they would not be computed.
+    """
 
-    return lambda x: jax.lax.scan(body, x, None, length=REPEATS)[0]
+    def body(x: Any, _: None) -> tuple[Any, jax.Array]:
+        value, slope = jax.value_and_grad(loss)(x)
+        return jax.tree.map(lambda a, g: a - 1e-9 * g, x, slope), value
+
+    return lambda x: jax.lax.scan(body, x, None, length=REPEATS)
 
 
 def _objective_step(objective: mpo.Objective, batch: mpo.Comparison) -> Callable[[Any], Any]:
@@ -48,39 +53,38 @@ def _objective_step(objective: mpo.Objective, batch: mpo.Comparison) -> Callable
         losses = jax.vmap(objective, in_axes=(0, None))(dataclasses.replace(batch, logp=logp), 0.5)
         return jnp.mean(losses)
 
-    return _repeated(jax.grad(loss))
+    return _repeated(loss)
 
 
 def _policy_step(policy: GaussianPolicy) -> Callable[[Any], Any]:
     shape = (PAIRS, 2, STEPS)
     observation = jax.random.normal(jax.random.key(1), (*shape, OBSERVATION))
     action = jax.random.normal(jax.random.key(2), (*shape, ACTION))
-    return _repeated(
-        jax.grad(lambda params: jnp.mean(policy.log_prob(params, observation, action)))
-    )
+    return _repeated(lambda params: jnp.mean(policy.log_prob(params, observation, action)))
 
 
-def measure() -> dict[str, Timing]:
+def measure(rounds: int) -> dict[str, Timing]:
     """Time a minibatch of every objective, and the policy gradient of the same minibatch."""
     logp = jax.random.uniform(jax.random.key(3), (PAIRS, 2), minval=-4.0 * STEPS, maxval=0.0)
     length = jnp.full((PAIRS, 2), STEPS)
     batch = mpo.Comparison(logp=logp, length=length, ref_logp=logp - 1, reward=logp)
-    named = {name: mpo.objective(name) for name in mpo.OBJECTIVES if name != "mpo"}
+    named = {name: mpo.objective(name) for name in NAMES}
     candidates: dict[str, Any] = {
         name: (_objective_step(objective, batch), (logp,))
         for name, objective in (named | LEARNED).items()
     }
     policy = GaussianPolicy(OBSERVATION, ACTION)
     candidates["policy gradient"] = (_policy_step(policy), (policy.init(jax.random.key(0)),))
-    return compare(candidates)
+    return compare(candidates, rounds)
 
 
 def main() -> None:
     """Print the table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--rounds", type=int, default=40, help="rounds of the measurement")
     asked = parser.parse_args()
-    timings = measure()
+    timings = measure(asked.rounds)
     dpo, orpo, update = (timings[n].best for n in ("dpo", "orpo", "policy gradient"))
     rows = {
         name: {

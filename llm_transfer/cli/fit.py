@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from discovery.cli.evaluate import DATASET, LEVEL, PRESET, SEED, SET, TASK, asked_situation
+from discovery.cli.evaluate import DATASET, LEVEL, PRESET, SET, TASK, asked_situation
 from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json, show_table
 from mpo.errors import RequestError
@@ -30,7 +30,9 @@ def fit(
     level: str | None = LEVEL,
     preset: str | None = PRESET,
     set_: list[str] = SET,
-    seed: int = SEED,
+    seed: int | None = typer.Option(
+        None, help="Seed of it all.", show_default="that of the run, or 0"
+    ),
     terms: int = typer.Option(4, help="Terms of the longest formula, ψ and φ⁻¹ together."),
     out: Path | None = typer.Option(
         None,
@@ -59,11 +61,11 @@ def fit(
     original = mpo.objective(objective)
     origin = None if objective in OBJECTIVES else mpo.load(objective).provenance
     check(original, terms)
-    elsewhere = bool(task or preset or dataset or level or set_)
+    elsewhere = bool(task or preset or dataset or level or set_) or seed is not None
     if task or preset:
-        described = asked_situation(task, dataset, level, preset, set_, seed)
+        described = asked_situation(task, dataset, level, preset, set_, seed or 0)
     else:
-        described = _own_situation(objective, origin, dataset, level, set_)
+        described = _own_situation(objective, origin, dataset, level, set_, seed)
     if evaluate and (seeds < 2 or episodes < 1):
         raise RequestError("--evaluate needs at least 2 seeds, and 1 episode")
     from discovery import startup
@@ -95,6 +97,7 @@ def _own_situation(
     dataset: str | None,
     level: str | None,
     settings: list[str],
+    seed: int | None,
 ) -> "Config":
     """Return the description of the run that found the objective, with these changes."""
     from discovery import config, situation
@@ -104,7 +107,7 @@ def _own_situation(
             f"{objective} does not say where agents are trained under it: give --task and "
             "--dataset, or --preset"
         )
-    changes = {"data.kind": dataset, "data.reference": level}
+    changes: dict[str, Any] = {"data.kind": dataset, "data.reference": level, "seed": seed}
     asked = {name: value for name, value in changes.items() if value is not None}
     asked |= dict(config.setting(text) for text in settings)
     described = config.changed(config.from_json(origin.config), asked)

@@ -37,6 +37,8 @@ _NOTHING: Final = 1e-3
 
 Subset = tuple[int, ...]  # terms in increasing order: those of ψ, then those of φ⁻¹
 Values = Float[np.ndarray, "points"]
+Unknowns = Float[np.ndarray, "unknowns"]  # weights of the columns, and log λ
+Residuals = Float[np.ndarray, "residuals"]  # of pulls, of pushes, and what holds λ
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,18 +148,18 @@ class Problem:
         if phi.shape[1] == 0:
             return self._solution(subset, start, self.lam)
 
-        def parts(theta: Values) -> tuple[Values, Values, Values, Values, Values]:
+        def parts(theta: Unknowns) -> tuple[Values, Values, Values, Values, Values]:
             a, b = np.split(theta[:-1], [psi.shape[1]])
             delta = margin @ b
             p = self.lam * np.exp(theta[-1]) * expit(-delta)
             return psi @ a, p, phi @ b, other @ b, expit(delta)
 
-        def residual(theta: Values) -> Values:
+        def residual(theta: Unknowns) -> Residuals:
             own, p, slope, opposite, _ = parts(theta)
             fitted = np.concatenate([own + p * slope, p * opposite]) / self.scale
             return np.append(fitted - self._target, _HOLD * theta[-1])
 
-        def jacobian(theta: Values) -> Float[np.ndarray, "rows columns"]:
+        def jacobian(theta: Unknowns) -> Float[np.ndarray, "residuals unknowns"]:
             _, p, slope, opposite, other_way = parts(theta)
             bend = (p * other_way)[:, None] * margin
             pull = np.hstack([psi, p[:, None] * phi - slope[:, None] * bend, (p * slope)[:, None]])
@@ -184,10 +186,12 @@ class Problem:
         return float(np.linalg.norm(fitted - self._target))
 
     @cached_property
-    def _target(self) -> Values:
+    def _target(self) -> Float[np.ndarray, "slopes"]:
         return np.concatenate([self.pull, self.push]) / self.scale
 
-    def _solution(self, subset: Subset, weights: Values, lam: float) -> Solution:
+    def _solution(
+        self, subset: Subset, weights: Float[np.ndarray, "columns"], lam: float
+    ) -> Solution:
         """Return a solution without the terms that are as good as nothing."""
         each = weights.reshape(len(subset), -1)
         of_pull = np.mean(np.abs(self.pull))

@@ -38,6 +38,16 @@ def relabelled(rows: Sequence[Row], judge: Judge) -> Sequence[Row]:
     prompts = [row["prompt"] for row in rows]
     scores = zip(*(judge(prompts, [row[side] for row in rows]) for side in SIDES), strict=True)
     return [
-        {**row, "chosen": row["rejected"], "rejected": row["chosen"]} if worse < better else row
-        for row, (worse, better) in zip(rows, scores, strict=True)
+        _exchanged(row) if chosen < rejected else row
+        for row, (chosen, rejected) in zip(rows, scores, strict=True)
     ]
+
+
+def _exchanged(row: Row) -> dict[str, Any]:
+    """Return the row with its sides exchanged, each response with its reward."""
+    names = {
+        f"{side}{end}": f"{other}{end}"
+        for side, other in (SIDES, SIDES[::-1])
+        for end in ("", "_reward")
+    }
+    return {names.get(name, name): value for name, value in row.items()}

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from llm_transfer.experiment.failures import cannot_load
 from llm_transfer.trainers.rows import encode
 from mpo.errors import RequestError
 
@@ -30,7 +31,7 @@ def reward_model(name: str, device: torch.device, batch: int = 16) -> Judge:
         model = AutoModelForSequenceClassification.from_pretrained(name).to(device).eval()
         tokenizer = AutoTokenizer.from_pretrained(name)
     except OSError as error:
-        raise RequestError(f"cannot load the judge {name!r}: {_line(error)}") from error
+        raise cannot_load("the judge", name, error) from error
     if model.config.num_labels != 1:
         raise RequestError(f"the judge {name!r} has {model.config.num_labels} outputs, not one")
 
@@ -65,7 +66,3 @@ def _whole(prompt: Any, response: Any) -> Any:
 
 def _text(said: Any) -> str:
     return said if isinstance(said, str) else " ".join(message["content"] for message in said)
-
-
-def _line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from llm_transfer.experiment import faults, sources
+from llm_transfer.experiment.failures import cannot_load
 from llm_transfer.experiment.judges import Judge, judge
 from llm_transfer.experiment.sampling import Sampler, said, sample
 from llm_transfer.experiment.settings import TINY, Settings
 from llm_transfer.trainers.collator import PreferenceCollator
 from llm_transfer.trainers.reference import with_reference
-from llm_transfer.trainers.rows import Row, prepare
+from llm_transfer.trainers.rows import Row, prepare, tokenize
+from mpo import treefile
 from mpo.errors import RequestError
 
 WEAK_SEED = 12345  # of the weaker model's samples, which are drawn once
@@ -29,6 +31,21 @@ class Lab:
         self.sampler = Sampler(settings.new_tokens, settings.sample_batch, settings.stop)
         self._base_samples: dict[tuple[str, int], list[list[int]]] = {}
         self._held_out: dict[str, list[dict[str, Any]]] = {}
+
+    def load(self) -> None:
+        """Load what cells need, and try it on a row, so that a fault is known before they run.
+
+        Raises:
+          RequestError: something can't be loaded, or does not fit the rest.
+        """
+        row = self.splits.train[0]
+        tokenize(row, self.tokenizer)
+        self.sampler.ends(self.tokenizer)
+        if self.judge is not None:
+            self.judge([row["prompt"]], [row["chosen"]])
+        if self.settings.shuffled:
+            self._tokenizer("weak")
+        _ = self.base
 
     @cached_property
     def splits(self) -> sources.Splits:
@@ -113,7 +130,7 @@ class Lab:
         drawn = sample(model, tokenizer, 2 * prompts, WEAK_SEED, self.sampler)
         texts = [said(p, ids, tokenizer) for p, ids in zip(2 * prompts, drawn, strict=True)]
         pairs = list(zip(texts[: len(prompts)], texts[len(prompts) :], strict=True))
-        path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+        treefile.replace(path, "".join(json.dumps(pair) + "\n" for pair in pairs).encode())
         return pairs
 
     def _model(self, which: str) -> Any:
@@ -123,7 +140,7 @@ class Lab:
         try:
             model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
         except (OSError, ValueError) as error:
-            raise RequestError(f"cannot load the model {name!r}: {_line(error)}") from error
+            raise cannot_load("the model", name, error) from error
         return model.to(self.device)
 
     def _tokenizer(self, which: str) -> Any:
@@ -143,8 +160,4 @@ def _loaded_tokenizer(name: str) -> Any:
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise RequestError(f"cannot load the tokenizer of {name!r}: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
+        raise cannot_load("the tokenizer of", name, error) from error

@@ -3,13 +3,17 @@
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llm_transfer.experiment.settings import Settings
+from mpo import treefile
 from mpo.errors import RequestError
 
+SETTINGS, RESULTS = "settings.json", "results.jsonl"
+_DIGESTS = "digests"
 TUNE, TEST = "tune", "test"
 BASE = "base"  # stands for an objective where the model before fine-tuning is measured
 
@@ -41,15 +45,26 @@ class Result:
 class Ledger:
     """The folder of an experiment: `settings.json` and `results.jsonl`.
 
+    Args:
+      folder: where it is, or will be.
+      settings: of the experiment.
+      digests: by the name of something outside of the folder, a word for its content; results
+        stand for what had this content.
+
     Raises:
       RequestError: the folder is another experiment's, or can't be written to.
     """
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.path = folder / "results.jsonl"
+    def __init__(
+        self, folder: Path, settings: Settings, digests: Mapping[str, str] | None = None
+    ) -> None:
+        self.path = folder / RESULTS
+        about, path = agreed(folder, settings, digests or {}), folder / SETTINGS
+        text = json.dumps(about, indent=2) + "\n"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _same_experiment(folder / "settings.json", settings)
+            if not path.exists() or path.read_text() != text:
+                treefile.replace(path, text.encode())
         except OSError as error:
             raise RequestError(f"cannot write to {folder}: {error.strerror}") from error
         self.results = {result.cell: result for result in read(self.path)}
@@ -95,18 +110,35 @@ def _cut_off(path: Path) -> bool:
         return file.read() != b"\n"
 
 
-def _same_experiment(path: Path, settings: Settings) -> None:
+def agreed(folder: Path, settings: Settings, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `settings.json` is to hold, or refuse a folder of another experiment.
+
+    Folders from before there were digests take on those of now. Nothing is written.
+
+    Raises:
+      RequestError: settings differ, or something has changed that results were made with.
+    """
     wanted = json.loads(json.dumps(settings.fixed))
+    path = folder / SETTINGS
     if not path.exists():
-        path.write_text(json.dumps(wanted, indent=2) + "\n")
-        return
+        return {**wanted, _DIGESTS: dict(digests)}
     try:
         found = json.loads(path.read_text())
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise RequestError(f"{path} is damaged ({error.msg}): choose another folder") from error
     for name, value in wanted.items():
         if found.get(name) != value:
             raise RequestError(
-                f"{path.parent} holds an experiment with {name} {found.get(name)!r}, and this is "
+                f"{folder} holds an experiment with {name} {found.get(name)!r}, and this is "
                 f"one with {value!r}: choose another --out"
             )
+    known = found.get(_DIGESTS, {})
+    for name, digest in digests.items():
+        if known.get(name, digest) != digest:
+            raise RequestError(
+                f"{folder} holds results of {name} as it was before it changed: choose another "
+                "--out"
+            )
+    return {**wanted, _DIGESTS: {**known, **digests}}

@@ -8,7 +8,6 @@ from typing import Any, Final
 from llm_transfer.experiment.lab import Lab
 from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.rows import Row, prepare
-from mpo.errors import unknown
 
 
 def finetuned(
@@ -21,8 +20,6 @@ def finetuned(
     Raises:
       FloatingPointError: the training diverged.
     """
-    if lab.settings.trainer not in ROUTES:
-        raise unknown("trainer", lab.settings.trainer, ROUTES)
     with tempfile.TemporaryDirectory() as folder:
         arguments = _arguments(lab, len(rows), learning_rate, seed, folder)
         return ROUTES[lab.settings.trainer](lab, loss, rows, arguments)

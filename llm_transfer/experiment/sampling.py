@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import torch
@@ -46,16 +47,16 @@ def sample(
 ) -> list[list[int]]:
     """Return the tokens of a response to each prompt, what ended it included.
 
-    The same seed draws the same random numbers whatever the model, so that two models are
-    compared on them as pairs.
+    The same seed draws the same random numbers for each batch whatever the model, and whatever
+    it said before, so that two models are compared on them as pairs.
     """
     ids = [encode(prompt, tokenizer, **_asking(prompt)) for prompt in prompts]
     collator, ends = PreferenceCollator.of(tokenizer), how.ends(tokenizer)
     found: list[list[int]] = []
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
         for start in range(0, len(ids), how.batch):
+            torch.manual_seed(_seed(seed, start))
             part = ids[start : start + how.batch]
             width = max(map(len, part))
             tokens = [[collator.pad_token] * (width - len(x)) + x for x in part]
@@ -73,6 +74,11 @@ def sample(
             )
             found += [_ended(row, ends) for row in out[:, width:].tolist()]
     return found
+
+
+def _seed(seed: int, start: int) -> int:
+    """Return the seed of the batch that begins at `start`; of the first it is `seed` itself."""
+    return Random(f"sample/{seed}/{start}").getrandbits(62) if start else seed
 
 
 def said(prompt: Any, tokens: list[int], tokenizer: Any) -> Any:

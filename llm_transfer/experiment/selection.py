@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PLAIN: Final = Settings(shuffled=0.5, tune=(1e-4, 3e-4, 1e-3))
 """What is fine-tuned where nothing else is said: the small language, half of it shuffled."""
 
-OURS: Final = ("objectives", "seeds", "tune_seeds", "learning_rate")
+FILLED_IN: Final = ("objectives", "seeds", "tune_seeds", "learning_rate")
 """Settings of an experiment that a selection fills in."""
 
 
@@ -68,7 +68,7 @@ def language_model(**settings: Any) -> LanguageModel:
     Raises:
       RequestError: a setting is unknown or can't be, or the libraries are not installed.
     """
-    known = [f.name for f in dataclasses.fields(Settings) if f.name not in OURS]
+    known = [f.name for f in dataclasses.fields(Settings) if f.name not in FILLED_IN]
     for name in settings:
         if name not in known:
             raise unknown("setting of the selection", name, known)

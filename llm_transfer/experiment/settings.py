@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import mpo
+from llm_transfer.language.recipes import SCALES
 from mpo.errors import RequestError, unknown
 
 TINY: Final = "tiny"
+TRAINERS: Final = ("transformers", "trl")
 DTYPES: Final = ("float32", "bfloat16", "auto")
 
 # These may differ between the runs of one folder: cells are added, none is made invalid.
@@ -100,6 +102,10 @@ class Settings:
             raise RequestError("give at least one --objective")
         if self.dtype not in DTYPES:
             raise unknown("dtype", self.dtype, DTYPES)
+        if self.trainer not in TRAINERS:
+            raise unknown("trainer", self.trainer, TRAINERS)
+        if self.scale not in SCALES:
+            raise unknown("scale of the language", self.scale, SCALES)
 
     @property
     def judging(self) -> str | None:

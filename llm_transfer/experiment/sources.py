@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from llm_transfer.experiment.failures import cannot_load
 from llm_transfer.experiment.settings import TINY, Settings
 from llm_transfer.trainers.rows import Row, explicit, require
 from mpo.errors import RequestError
@@ -62,17 +63,21 @@ def load(settings: Settings) -> Splits:
 
 def _jsonl(path: str) -> tuple[list[Row], None]:
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text("utf-8").split("\n")  # texts may hold other ends of lines
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"cannot read {path}: it is not in UTF-8 ({error.reason})") from error
     rows: list[Row] = []
-    for number, line in enumerate(filter(str.strip, lines), 1):
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise RequestError(f"{path}, row {number} is not JSON: {error.msg}") from error
+            raise RequestError(f"{path}, line {number} is not JSON: {error.msg}") from error
         if not isinstance(row, dict):
-            raise RequestError(f"{path}, row {number} is not a JSON object")
+            raise RequestError(f"{path}, line {number} is not a JSON object")
         rows.append(row)
     return rows, None
 
@@ -83,8 +88,7 @@ def _hub(name: str) -> tuple[Sequence[Any], Sequence[Any] | None]:
     try:
         found = datasets.load_dataset(name)
     except (OSError, ValueError, datasets.exceptions.DatasetNotFoundError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise RequestError(f"cannot load the data set {name!r}: {reason}") from error
+        raise cannot_load("the data set", name, error) from error
     if "train" not in found:
         raise RequestError(f"{name!r} has no split 'train', only {', '.join(found)}")
     test = next((found[split] for split in ("test", "validation") if split in found), None)

@@ -1,5 +1,6 @@
 """The whole experiment: choose learning rates, then train and measure every cell."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,11 +9,23 @@ from statistics import fmean
 from typing import Any
 
 from llm_transfer.experiment.lab import Lab
-from llm_transfer.experiment.ledger import BASE, TEST, TUNE, Cell, Ledger, Result
+from llm_transfer.experiment.ledger import (
+    BASE,
+    RESULTS,
+    TEST,
+    TUNE,
+    Cell,
+    Ledger,
+    Result,
+    agreed,
+)
 from llm_transfer.experiment.measure import measured
 from llm_transfer.experiment.routes import finetuned
 from llm_transfer.experiment.settings import Settings, objective_and_settings
+from llm_transfer.expressions import digest
 from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
+from llm_transfer.trainers.rows import REWARD
+from mpo.errors import RequestError
 
 TUNING_SEEDS = 1000  # those of tuning begin here, and are not those of the report
 SPLIT = {TUNE: "validation", TEST: "test"}
@@ -125,7 +138,13 @@ def _filled(
     total: int,
     report: Report | None,
 ) -> Ledger:
-    ledger, lab = Ledger(folder, settings), Lab(settings, folder)
+    digests = _digests(settings, losses)
+    agreed(folder, settings, digests)
+    lab = Lab(settings, folder)
+    _check_rewards(lab, losses)
+    if not (folder / RESULTS).exists():
+        lab.load()  # before anything is written
+    ledger = Ledger(folder, settings, digests)
     for number, cell in enumerate(cells(settings, ledger), 1):
         if cell in ledger.results:
             continue
@@ -149,6 +168,31 @@ def _result(cell: Cell, lab: Lab, losses: Losses) -> Result:
     if not all(map(math.isfinite, metrics.values())):
         metrics = {}
     return Result(cell, metrics, time.monotonic() - start)
+
+
+def _digests(settings: Settings, losses: Losses) -> dict[str, str]:
+    """Return a word for the content of every objective, and of the file of rows."""
+    found = {f"objective {text}": digest(loss.formula) for text, loss in losses.items()}
+    data = Path(settings.data)
+    if data.suffix == ".jsonl" and data.is_file():
+        found[f"data {data}"] = hashlib.sha256(data.read_bytes()).hexdigest()[:16]
+    return found
+
+
+def _check_rewards(lab: Lab, losses: Losses) -> None:
+    needing = [text for text, loss in losses.items() if loss.needs_reward]
+    if not needing:
+        return
+    if lab.settings.shuffled:
+        raise RequestError(
+            f"objective {needing[0]} needs rewards, and the responses that --shuffled puts in "
+            "have none: leave out one of the two"
+        )
+    if any(row.get(name) is None for row in lab.splits.train for name in REWARD):
+        raise RequestError(
+            f"objective {needing[0]} needs rewards: give all rows of {lab.settings.data} the "
+            "columns chosen_reward and rejected_reward"
+        )
 
 
 def _loss(text: str) -> TorchLoss:

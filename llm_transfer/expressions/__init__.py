@@ -1,6 +1,6 @@
 """Objectives as formulas: one sympy expression each, from which every export is printed."""
 
-from llm_transfer.expressions.document import from_json, to_json
+from llm_transfer.expressions.document import digest, from_json, to_json
 from llm_transfer.expressions.double import in_double
 from llm_transfer.expressions.objectives import INPUTS, Pair, Settings, expression, formula
 from llm_transfer.expressions.potentials import Defined, define
@@ -16,6 +16,7 @@ __all__ = [
     "Pair",
     "Settings",
     "define",
+    "digest",
     "expression",
     "formula",
     "from_json",

@@ -17,6 +17,7 @@ has them, with logsigmoid(x) = log(1 / (1 + exp(-x))), sigmoid(x) = 1 / (1 + exp
 expm1(x) = exp(x) - 1 and log1p(x) = log(1 + x).
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from typing import Any
 
 import sympy
 
+from llm_transfer.expressions.functions import LIBRARY
 from llm_transfer.expressions.objectives import INPUTS
 from llm_transfer.expressions.parsing import identifier, read, written
 from llm_transfer.expressions.system import UNIT, Definition, Expression, Vector, symbol
@@ -51,6 +53,17 @@ def to_json(expression: Expression, provenance: Mapping[str, Any] | None = None)
         "provenance": dict(provenance or {}),
     }
     return json.dumps(about, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def digest(expression: Expression) -> str:
+    """Return a word for what the loss computes: another for other numbers, or another formula.
+
+    Functions of this package's library count by their names alone: a later version may write
+    the same functions in another way.
+    """
+    own = [_described(one) for one in expression.definitions if one not in LIBRARY]
+    about = [expression.constants, own, _described(expression.loss), expression.length_normalise]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def from_json(text: str) -> Expression:

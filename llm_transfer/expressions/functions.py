@@ -11,11 +11,11 @@ import math
 from typing import Any, Final
 
 import sympy
-from sympy import Abs, Max, Min, Piecewise, exp, log, sign, sqrt
+from sympy import Abs, Max, Min, Piecewise, exp, log, sqrt
 from sympy.codegen.cfunctions import expm1, log1p
 
 from llm_transfer.expressions.system import Definition, symbol
-from mpo.logspace import HEADROOM
+from mpo.logspace import HEADROOM, LOWEST_INVERTED
 
 
 class logsigmoid(sympy.Function):
@@ -39,14 +39,23 @@ class sigmoid(sympy.Function):
 _log_x, _x, _u = symbol("log_x"), symbol("x"), symbol("u")
 _a, _b = symbol("a"), symbol("b")
 _slope, _bias = symbol("slope"), symbol("bias")
-_below, _above = symbol("below"), symbol("above")
+_below, _above, _size = symbol("below"), symbol("above"), symbol("size")
 _lowest, _total = symbol("lowest"), symbol("total")
+
+
+def _odd(half: sympy.Expr) -> sympy.Expr:
+    """Return what is `half` for log x > 0, and minus that of the other sign below."""
+    return Piecewise((half, _log_x > 0), (-half, True))
+
+
+# |log x|, with a slope at zero, where that of Abs is none.
+_SIZE: Final = ((_size, Piecewise((_log_x, _log_x > 0), (-_log_x, True))),)
 
 probability: Final = Definition(
     "probability",
     (_log_x,),
     Piecewise((1 + _log_x, _log_x > 0), (exp(_below), True)),
-    parts=((_below, Min(_log_x, 0)),),
+    parts=((_below, Piecewise((0, _log_x > 0), (_log_x, True))),),
     summary="x, continued by its tangent 1 + log x above x = 1",
 )
 log_probability: Final = Definition(
@@ -73,13 +82,15 @@ capped_exp: Final = Definition(
 signed_sqrt: Final = Definition(
     "signed_sqrt",
     (_log_x,),
-    sign(_log_x) * 2 * (sqrt(1 + Abs(_log_x)) - 1),
+    _odd(2 * (sqrt(1 + _size) - 1)),
+    parts=_SIZE,
     summary="odd, with slope 1 / sqrt(1 + |log x|)",
 )
 signed_log: Final = Definition(
     "signed_log",
     (_log_x,),
-    sign(_log_x) * log1p(Abs(_log_x)),
+    _odd(log1p(_size)),
+    parts=_SIZE,
     summary="odd, with slope 1 / (1 + |log x|)",
 )
 signed_square: Final = Definition(
@@ -102,7 +113,7 @@ log_positive_part: Final = Definition(
     (_slope, _log_x, _bias),
     Piecewise((_lowest, _bias > 0), (_log_x, True)) + log(_total),
     parts=(
-        (_lowest, Max(_log_x, -60)),
+        (_lowest, Max(_log_x, LOWEST_INVERTED)),
         (_total, Max(_slope + _bias * exp(-_lowest), HEADROOM * _slope)),
     ),
     summary=f"log(slope x + bias), never below that of {HEADROOM:g} slope x",

@@ -32,6 +32,7 @@ from mpo.potentials import (
     Role,
     Tsallis,
 )
+from mpo.potentials.network import LEAST_SLOPE
 from mpo.potentials.nonnegative import positivity
 
 LOG_X: Final = symbol("log_x")
@@ -128,7 +129,6 @@ _OF_LOG: Final[dict[str, Callable[[sympy.Expr], sympy.Expr]]] = {
     "logit": f.log_odds,
 }
 _SKIP: Final = {Role.PSI: LOG_X, Role.PHI_INV: f.log_odds(LOG_X)}
-_LEAST_SLOPE: Final = 1e-6
 
 
 @define.register
@@ -151,7 +151,7 @@ def _(potential: NetworkPotential, name: str) -> Defined:
         of_log = activation in _OF_LOG
         vectors = {
             "w": output[row],
-            "s": slope[row] + (_LEAST_SLOPE if of_log else 0),
+            "s": slope[row] + (LEAST_SLOPE if of_log else 0),
             "e": np.vectorize(_change)(slope[row], end[row]),
             "b": bias[row],
         }

@@ -12,7 +12,7 @@ import importlib
 from typing import Any, Final
 
 _WHERE: Final = {
-    "SCALES": "siblings",
+    "SCALES": "recipes",
     "models": "siblings",
     "preferences": "corpus",
     "reward": "judge",

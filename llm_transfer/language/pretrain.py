@@ -2,43 +2,18 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from llm_transfer.language.corpus import Care, texts
+from llm_transfer.language.corpus import texts
+from llm_transfer.language.recipes import Recipe
 from llm_transfer.threads import threads
 
 Report = Callable[[int, int, float], None]
 CONTEXT = 64  # tokens of a request and a story; the longest are near 50
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is made; a different recipe is a different model in the cache.
-
-    Attributes:
-      width: of the hidden states.
-      layers: how many.
-      heads: of attention.
-      steps: of the optimizer.
-      batch: texts in a step.
-      care: the least and the greatest care of the authors it reads.
-      learning_rate: at its greatest.
-      seed: of weights and texts.
-    """
-
-    width: int
-    layers: int
-    steps: int
-    care: Care
-    heads: int = 4
-    batch: int = 32
-    learning_rate: float = 3e-3
-    seed: int = 0
 
 
 def pretrain(recipe: Recipe, tokenizer: Any, report: Report | None = None) -> Any:

@@ -14,7 +14,7 @@ from typing import Final
 import llm_transfer.language.pretrain as pretraining
 from envs.data import cache_folder
 from llm_transfer.language.encoding import tokenizer
-from llm_transfer.language.pretrain import Recipe
+from llm_transfer.language.recipes import SCALES, Recipe
 from mpo.errors import RequestError, unknown
 
 Report = Callable[[str, int, int, float], None]
@@ -33,23 +33,6 @@ class Models:
 
     base: Path
     weak: Path
-
-
-# A recipe of each model, by scale. `small` takes about two minutes on one core, `test` seconds.
-SCALES: Final[dict[str, dict[str, Recipe]]] = {
-    "test": {
-        "base": Recipe(width=32, layers=1, steps=60, care=(0.6, 1.0), learning_rate=1e-2),
-        "weak": Recipe(width=16, layers=1, steps=30, care=(0.4, 0.9), learning_rate=1e-2, seed=1),
-    },
-    "small": {
-        "base": Recipe(width=96, layers=3, steps=1100, care=(0.6, 1.0)),
-        "weak": Recipe(width=48, layers=2, steps=400, care=(0.5, 0.95), learning_rate=5e-3, seed=1),
-    },
-    "million": {
-        "base": Recipe(width=160, layers=6, steps=2500, care=(0.6, 1.0), learning_rate=2e-3),
-        "weak": Recipe(width=64, layers=2, steps=500, care=(0.5, 0.95), learning_rate=5e-3, seed=1),
-    },
-}  # fmt: skip
 
 
 def models(

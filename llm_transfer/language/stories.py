@@ -94,7 +94,12 @@ def understood(prompt: str) -> Request:
     plural = found[3] == INDEFINITE[True]
     singular = {ANIMALS[name] if plural else name: name for name in ANIMALS}
     count = {word: number for number, word in COUNTS.items()}
-    return Request(singular[found[4]], plural, found[6], (found[8], found[10]), count[found[1]])
+    animal, place, *things = found[4], found[6], found[8], found[10]
+    if not (
+        animal in singular and place in PLACES and KIND_OF.keys() >= {*things} and found[1] in count
+    ):
+        raise ValueError(f"not a request for a story of this language: {prompt!r}")
+    return Request(singular[animal], plural, place, (things[0], things[1]), count[found[1]])
 
 
 def write(request: Request, author: Author, random: Random) -> str:

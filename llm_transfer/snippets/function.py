@@ -135,7 +135,11 @@ def _nested(
 def _body(definition: Definition, printer: AbstractPythonCodePrinter) -> Iterator[str]:
     for name, part in definition.parts:
         yield from layout.statement(f"{name} = ", printer.doprint(part), WIDTH - 8)
-    yield from layout.statement("return ", printer.doprint(definition.value), WIDTH - 8)
+    value = printer.doprint(definition.value)
+    if definition.value.is_number:  # as an array, which stays NaN where the argument is NaN
+        like = definition.parameters[0]
+        value = f"{value} + 0 * {like}" if definition.value else f"0 * {like}"
+    yield from layout.statement("return ", value, WIDTH - 8)
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:

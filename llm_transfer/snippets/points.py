@@ -5,14 +5,16 @@ from typing import Final
 import numpy as np
 
 from llm_transfer.expressions import INPUTS, Expression
+from llm_transfer.snippets.dialect import LOWEST
+from mpo.logspace import LOWEST_INVERTED
 
 RANDOM: Final = 640
-LOWEST, HIGHEST = -1e4, 10.0
+HIGHEST: Final = 10.0
 # Where branches of `mpo.logspace` and of the potentials meet, both sides of x = 1, and the
 # ends: a response of thousands of tokens, a density.
 EDGES: Final = (
-    LOWEST, -60.0, -30.0, -1.0, float(np.log(0.5)), float(np.log1p(-1e-3)), -1e-6, -1e-12, 0.0,
-    1e-6, 1.0, HIGHEST,
+    LOWEST, LOWEST_INVERTED, -30.0, -1.0, float(np.log(0.5)), float(np.log1p(-1e-3)), -1e-6, -1e-12,
+    0.0, 1e-6, 1.0, HIGHEST,
 )  # fmt: skip
 _GAPS: Final = (-1e3, -40.0, 0.0, 40.0, 1e3)  # of rewards
 

@@ -23,9 +23,9 @@ class ArrayPrinter(AbstractPythonCodePrinter):
     library: str
     among_units = False
 
-    def extremum(self, function: str, variable: sympy.Expr, bound: sympy.Expr) -> str:
-        """Return the text of a maximum or minimum; `bound` may be a number."""
-        return f"{self.library}.{function}({self._print(variable)}, {self._print(bound)})"
+    def extremum(self, function: str, variable: str, bound: sympy.Expr) -> str:
+        """Return the text of a maximum or minimum of a text and `bound`, which may be a number."""
+        return f"{self.library}.{function}({variable}, {self._print(bound)})"
 
     def _print_Min(self, expr: Any) -> str:
         return self._extremum("minimum", expr)
@@ -34,8 +34,11 @@ class ArrayPrinter(AbstractPythonCodePrinter):
         return self._extremum("maximum", expr)
 
     def _extremum(self, function: str, expr: Any) -> str:
-        variable, bound = sorted(expr.args, key=lambda argument: bool(argument.is_number))
-        return self.extremum(function, variable, bound)
+        first, *others = sorted(expr.args, key=lambda argument: bool(argument.is_number))
+        text = self._print(first)
+        for other in reversed(others):  # a number before the rest, for the shortest text
+            text = self.extremum(function, text, other)
+        return text
 
     def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[sympy.Expr]:
         return readable(super()._as_ordered_terms(expr, order))

@@ -24,11 +24,11 @@ class Torch(ArrayPrinter, TorchPrinter):
         sigmoid: "torch.sigmoid",
     }
 
-    def extremum(self, function: str, variable: sympy.Expr, bound: sympy.Expr) -> str:
+    def extremum(self, function: str, variable: str, bound: sympy.Expr) -> str:
         """Return a maximum or minimum of tensors: `torch.clamp` has other gradients at a tie."""
-        text = self._print(variable)
-        if text in _COUNTS:
-            return f"{text}.clamp({_CLAMP[function]}={self._print(bound)})"
         if not bound.is_number:
             return super().extremum(function, variable, bound)
-        return f"torch.{function}({text}, torch.full_like({text}, {self._print(bound)}))"
+        number = self._print(bound)
+        if variable in _COUNTS:
+            return f"{variable}.clamp({_CLAMP[function]}={number})"
+        return f"torch.{function}({variable}, torch.full_like({variable}, {number}))"

@@ -1,6 +1,6 @@
 """Rows of token numbers to a batch: the chosen responses first, then the rejected ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,9 +57,29 @@ class PreferenceCollator:
             "attention_mask": pad_sequence([torch.ones_like(x) for x in ids], batch_first=True),
             "completion_mask": pad_sequence(completion, batch_first=True),
         }
-        columns = [dict(numbers(row)) for row in rows]
-        shared = set.intersection(*map(set, columns))
-        return batch | {name: torch.tensor([c[name] for c in columns]) for name in sorted(shared)}
+        return batch | _shared(rows)
 
     def _cut(self, ids: list[int]) -> Tensor:
         return torch.tensor(ids[: self.max_length])
+
+
+@dataclass(frozen=True)
+class WithNumbers:
+    """The batch of another collator, with the rewards and log-probabilities that all rows have.
+
+    Attributes:
+      collate: the other collator; what it gives a name of its own stays as it is.
+    """
+
+    collate: Callable[..., Any]
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return the batch of `rows`."""
+        return {**_shared(rows), **self.collate(rows)}
+
+
+def _shared(rows: Sequence[Row]) -> dict[str, Tensor]:
+    """Return the numbers that every row has, each of shape [B]."""
+    columns = [dict(numbers(row)) for row in rows]
+    shared = set.intersection(*map(set, columns))
+    return {name: torch.tensor([c[name] for c in columns]) for name in sorted(shared)}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from llm_transfer.trainers.logprobs import BUDGET, gather_logps, project_logps
 
 # What collators put into a batch beside the inputs of the model.
-_OURS = frozenset(
+_NOT_FOR_THE_MODEL = frozenset(
     (
         "completion_mask",
         "ref_chosen_logps",
@@ -100,7 +100,7 @@ def _targets(inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _model_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    kept = {name: value for name, value in inputs.items() if name not in _OURS}
+    kept = {name: value for name, value in inputs.items() if name not in _NOT_FOR_THE_MODEL}
     return {**kept, "use_cache": False}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]
 
 from llm_transfer.snippets.torch_loss import TorchLoss
-from llm_transfer.trainers.collator import PreferenceCollator
+from llm_transfer.trainers.collator import WithNumbers
 from llm_transfer.trainers.rows import refuse_empty, require
 from llm_transfer.trainers.training import PairTraining
 
@@ -46,10 +46,12 @@ class MPOTrainer(PairTraining, DPOTrainer):
         # Told that reference log-probabilities are in the rows, DPOTrainer loads no reference.
         args.precompute_ref_log_probs = asked if needed else True
         if self.pair_loss.needs_reward:
-            data_collator, args = self._rewarded(data_collator, args, settings)
+            args.remove_unused_columns = False
         if getattr(train_dataset, "column_names", None):
             require(train_dataset.column_names, ("chosen", "rejected"))
         super().__init__(model, ref_model, args, data_collator, train_dataset, *others, **settings)
+        if self.pair_loss.needs_reward:
+            self.data_collator = WithNumbers(self.data_collator)
         args.precompute_ref_log_probs = self.precompute_ref_logps = asked and needed
         refuse_empty(self.train_dataset, args.max_length)
         self._ready()
@@ -58,10 +60,3 @@ class MPOTrainer(PairTraining, DPOTrainer):
         if not self.pair_loss.needs_reference:
             return dataset
         return super()._precompute_ref_logps(dataset, *args, **settings)
-
-    @staticmethod
-    def _rewarded(collator: Any, args: Any, settings: dict[str, Any]) -> tuple[Any, Any]:
-        args.remove_unused_columns = False
-        if collator is None and settings.get("processing_class") is not None:
-            collator = PreferenceCollator.of(settings["processing_class"], args.max_length)
-        return collator, args

@@ -18,7 +18,7 @@ class Pairs(NamedTuple):
     reward: Tensor | None = None
 
 
-def resolve(loss: TorchLoss | str) -> TorchLoss:
+def as_torch_loss(loss: TorchLoss | str) -> TorchLoss:
     """Return a loss as it is, or the objective of that name or path in PyTorch."""
     return torch_loss(loss) if isinstance(loss, str) else loss
 

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments, set_s
 
 from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.collator import PreferenceCollator
+from llm_transfer.trainers.reference import is_adapted, keep_adapter
 from llm_transfer.trainers.rows import prepare
 from llm_transfer.trainers.training import Inputs, PairTraining
 
@@ -29,7 +30,7 @@ class PreferenceTrainer(PairTraining, Trainer):
         `datasets.Dataset` or a list; tokenized ones are taken as they are.
       processing_class: the tokenizer.
       ref_model: the reference, for losses that need one and rows without its log-probabilities;
-        an adapted model is its own reference.
+        an adapted model is its own: without a new adapter, or as the one it arrives with was.
       peft_config: train an adapter instead of the weights.
       max_length: tokens of prompt and response together; more are cut off at the end.
       settings: what else `transformers.Trainer` takes.
@@ -53,7 +54,8 @@ class PreferenceTrainer(PairTraining, Trainer):
         args = copy.copy(args or TrainingArguments())
         args.remove_unused_columns = False  # the model's inputs are made of other columns
         set_seed(args.seed)  # a new adapter is random
-        model = _built(model, peft_config)
+        reference_wanted = self.pair_loss.needs_reference and ref_model is None
+        model = _built(model, peft_config, reference_wanted)
         settings.setdefault("data_collator", PreferenceCollator.of(processing_class, max_length))
         train, held_out = (
             None if data is None else prepare(data, processing_class, max_length)
@@ -69,7 +71,8 @@ class PreferenceTrainer(PairTraining, Trainer):
         )
         self.ref_model = ref_model
         if ref_model is not None:
-            self.ref_model = self.accelerator.prepare_model(ref_model, evaluation_mode=True)
+            reference = _without_dropout(ref_model).eval()
+            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
         self._ready()
 
     def prediction_step(
@@ -88,13 +91,19 @@ class PreferenceTrainer(PairTraining, Trainer):
         return loss, outputs.logits, inputs["input_ids"]
 
 
-def _built(model: Any, peft_config: Any) -> Any:
+def _built(model: Any, peft_config: Any, reference_wanted: bool) -> Any:
     if isinstance(model, str):
         model = AutoModelForCausalLM.from_pretrained(model)
     if peft_config is not None:
         from peft import get_peft_model
 
         model = get_peft_model(model, peft_config)
+    elif reference_wanted and is_adapted(model):
+        keep_adapter(model)
+    return _without_dropout(model)
+
+
+def _without_dropout(model: Any) -> Any:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -10,12 +10,24 @@ from torch import Tensor, nn
 from llm_transfer.trainers.likelihood import Likelihood
 from llm_transfer.trainers.rows import REFERENCE, Row
 
-ADAPTER = "ref"  # TRL keeps a frozen copy of a loaded adapter under this name
+ADAPTER = "ref"  # a frozen copy of a loaded adapter; TRL gives it the same name
 
 
 def is_adapted(model: Any) -> bool:
     """Return whether a model is wrapped by PEFT."""
     return hasattr(model, "peft_config") and hasattr(model, "disable_adapter")
+
+
+def keep_adapter(model: Any) -> None:
+    """Keep a frozen copy of the adapter that a model arrives with, to be its reference."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
+    active = model.active_adapter
+    if ADAPTER not in model.peft_config:
+        model.add_adapter(ADAPTER, model.peft_config[active])
+    weights = get_peft_model_state_dict(model, adapter_name=active, save_embedding_layers=False)
+    set_peft_model_state_dict(model, weights, adapter_name=ADAPTER)
+    model.set_adapter(active)
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from llm_transfer.snippets.torch_loss import TorchLoss
 from llm_transfer.trainers.likelihood import Likelihood, Scores
 from llm_transfer.trainers.pair_loss import (
     Pairs,
+    as_torch_loss,
     implicit_rewards,
     losses,
-    resolve,
     usable,
 )
 from llm_transfer.trainers.reference import is_adapted, without_adapter
@@ -40,7 +40,7 @@ class PairTraining:
         chosen = self.loss if loss is None else loss
         if chosen is None:
             raise RequestError(f"{type(self).__name__} needs a loss: pass loss='orpo', say")
-        self.pair_loss = resolve(chosen)
+        self.pair_loss = as_torch_loss(chosen)
         self._seen: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
 
     def _ready(self: Any) -> None:

@@ -1,10 +1,12 @@
 """A discovery small enough to run whole in a test: the toy task, six members, four generations."""
 
+from typing import Any
+
 import pytest
 
 from discovery import config
 
-TINY = {
+TINY: dict[str, Any] = {
     "about": "a discovery in a test",
     "task": {"name": "reach"},
     "data": {"kind": "shuffled", "rows": 48},

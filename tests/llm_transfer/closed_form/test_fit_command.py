@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, startup, trajectory
+from discovery import config, situation, startup, trajectory
 from discovery.cli import main
 from mpo.potentials import BasisPotential
 from tests.discovery.conftest import TINY
@@ -73,6 +73,22 @@ def test_what_is_lost_is_evaluated_and_a_training_recorded_where_none_is(folder,
     assert [row["name"] for row in rows] == ["found", "paper", "closed_form_1"]
     assert all(np.isfinite(row["mean"]["mean"]) for row in rows)
     assert (folder / "closed_forms" / "evaluation" / "returns.csv").exists()
+
+
+def test_another_seed_records_another_training(folder, training, monkeypatch):
+    recorded = []
+
+    def prepared(described, *_):
+        recorded.append(described.seed)
+
+    monkeypatch.setattr(situation, "prepare", prepared)
+    monkeypatch.setattr(trajectory, "record", lambda *_: training)
+    assert main(["fit", str(folder), "--terms", "1", "--json"]) == 0
+    assert not recorded  # the run's own is there
+    assert main(["fit", str(folder), "--terms", "1", "--json", "--seed", "7"]) == 0
+    asked = ["--set", "seed=3", "--terms", "1", "--json"]
+    assert main(["fit", str(folder), *asked]) == 0
+    assert recorded == [7, 3]
 
 
 @pytest.mark.parametrize(

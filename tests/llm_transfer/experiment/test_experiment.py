@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [llm] extra")
 
+import mpo  # noqa: E402
 from discovery.cli import main  # noqa: E402
 from llm_transfer import language  # noqa: E402
 from llm_transfer.experiment import study  # noqa: E402
@@ -18,10 +22,17 @@ from llm_transfer.experiment.judges import judge, reward_model  # noqa: E402
 from llm_transfer.experiment.lab import Lab  # noqa: E402
 from llm_transfer.experiment.ledger import BASE, TEST, TUNE, Cell, Ledger, Result, read  # noqa: E402
 from llm_transfer.experiment.measure import measured, win_rate  # noqa: E402
+from llm_transfer.experiment.routes import ROUTES, finetuned  # noqa: E402
 from llm_transfer.experiment.sampling import logps, said, sample  # noqa: E402
-from llm_transfer.experiment.settings import named, objective_and_settings  # noqa: E402
+from llm_transfer.experiment.settings import (  # noqa: E402
+    TRAINERS,
+    Settings,
+    named,
+    objective_and_settings,
+)
 from llm_transfer.experiment.sources import load  # noqa: E402
 from llm_transfer.experiment.table import markdown, summary  # noqa: E402
+from llm_transfer.snippets.torch_loss import torch_loss  # noqa: E402
 from mpo.errors import RequestError  # noqa: E402
 
 pytestmark = [
@@ -90,6 +101,39 @@ def test_a_folder_of_another_experiment_is_refused(settings, tmp_path):
         Ledger(tmp_path, settings())
 
 
+def test_results_stand_for_the_objective_that_they_were_made_with(settings, tmp_path, monkeypatch):
+    """A run's folder that is replaced, or rows in a file that change, are something else."""
+    monkeypatch.setattr(study, "finetuned", lambda lab, loss, rows, rate, seed: None)
+    monkeypatch.setattr(study, "measured", lambda *_: {"reward": 0.5})
+    run, data, out = tmp_path / "run", tmp_path / "rows.jsonl", tmp_path / "out"
+    _file(data, _rows(60)[0])
+    mpo.save(mpo.objective("dpo", beta=0.1), run)
+    chosen = settings(objectives=(str(run),), data=str(data), seeds=1)
+    first = study.run(chosen, out)
+    assert len(study.run(chosen, out).results) == len(first.results)
+    mpo.save(mpo.objective("dpo", beta=0.2), run)
+    with pytest.raises(RequestError, match=f"results of objective {run} as it was before"):
+        study.run(chosen, out)
+    mpo.save(mpo.objective("dpo", beta=0.1), run)
+    _file(data, _rows(61)[0])
+    with pytest.raises(RequestError, match=f"results of data {data} as it was before"):
+        study.run(chosen, out)
+    _file(data, _rows(60)[0])
+    with_more = dataclasses.replace(chosen, objectives=(str(run), "orpo"))
+    assert len(study.run(with_more, out).results) == len(first.results) + 1
+
+
+def test_a_folder_from_before_there_were_digests_is_continued(tmp_path):
+    published = Path(__file__).parents[3] / "docs" / "results" / "language-model" / "clean"
+    folder = shutil.copytree(published, tmp_path / "clean")
+    about = json.loads((folder / "settings.json").read_text())
+    old = Settings(tune=(3e-5, 1e-4, 3e-4, 1e-3, 3e-3), **about)
+    ledger = Ledger(folder, old, {"objective orpo": "a"})
+    assert len(ledger.results) == len(read(published / "results.jsonl")) > 100
+    with pytest.raises(RequestError, match="results of objective orpo as it was"):
+        Ledger(folder, old, {"objective orpo": "b"})
+
+
 def test_learning_rates_are_chosen_on_other_seeds_and_rows(settings, tmp_path, monkeypatch):
     used = []
 
@@ -150,6 +194,14 @@ def test_an_adapter_is_trained_in_place_of_the_weights(settings, tmp_path):
     ledger = study.run(chosen, tmp_path)
     metrics = ledger.results[Cell(TEST, "orpo", 0, 2e-2)].metrics
     assert metrics["kl"] != 0.0
+    lab = Lab(chosen, tmp_path)
+    trained = finetuned(lab, torch_loss("orpo"), lab.splits.train, 2e-2, 0)
+    assert all("lora_" in name for name, p in trained.named_parameters() if p.requires_grad)
+    moved = [p for name, p in trained.named_parameters() if "lora_B" in name]
+    assert all(p.any() for p in moved)  # it starts at zero
+    before, kept = lab.base.state_dict(), trained.unload().state_dict()
+    assert moved
+    assert all(torch.equal(kept[name], before[name]) for name in before)
 
 
 def _rows(count=40):
@@ -186,6 +238,20 @@ def test_relabelled_pairs_are_right_by_the_judge():
     assert relabelled(mixed, truth) == rows
 
 
+@pytest.mark.parametrize("rated", [("chosen", "rejected"), ("chosen",), ("rejected",)])
+def test_a_reward_goes_with_its_response_where_pairs_are_relabelled(rated):
+    row = {"prompt": "p", "chosen": "bad", "rejected": "good"}
+    worth = {"bad": 1.0, "good": 2.0}
+    row |= {f"{side}_reward": worth[row[side]] for side in rated}
+    (found,) = relabelled([row], lambda _, responses: [worth[one] for one in responses])
+    assert (found["chosen"], found["rejected"]) == ("good", "bad")
+    rewards = {name: value for name, value in found.items() if name.endswith("_reward")}
+    assert len(rewards) == len(rated)
+    assert all(
+        value == worth[found[name.removesuffix("_reward")]] for name, value in rewards.items()
+    )
+
+
 def test_a_draw_counts_half():
     assert win_rate([1.0, 0.0, 0.5, 2.0], [0.0, 1.0, 0.5, 2.0]) == 0.5
 
@@ -208,6 +274,30 @@ def test_samples_do_not_depend_on_the_batch_they_are_drawn_in_but_for_the_seed(s
         dataclasses.replace(lab.sampler, stop="end").ends(lab.tokenizer)
     ends = [tokens.count(lab.tokenizer.eos_token_id) for tokens in drawn[0]]
     assert set(ends) <= {0, 1}
+
+
+def test_every_batch_draws_the_same_numbers_under_models_of_different_length(settings, tmp_path):
+    lab = Lab(settings(sample_batch=8), tmp_path)
+    end, states, lengths = lab.tokenizer.eos_token_id, [], []
+    for factor in (1.0, 4.0):
+        model = lab.policy().eval()
+        seen: list[Any] = []
+        with torch.no_grad():
+            model.lm_head.weight[end] *= factor
+
+        def recorded(*arguments, generate=model.generate, seen=seen, **settings):
+            seen.append(torch.random.get_rng_state())
+            return generate(*arguments, **settings)
+
+        model.generate = recorded
+        drawn = sample(model, lab.tokenizer, lab.prompts("test"), 3, lab.sampler)
+        lengths.append([max(map(len, drawn[i : i + 8])) for i in range(0, 24, 8)])
+        states.append(seen)
+    assert lengths[0] != lengths[1]
+    assert len(states[0]) == 3
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
+    assert not torch.equal(states[0][0], states[0][1])
+    assert torch.equal(states[0][0], torch.Generator().manual_seed(3).get_state())
 
 
 def test_likelihoods_of_samples_are_those_of_the_model(settings, tmp_path):
@@ -266,6 +356,18 @@ def test_rows_of_a_file_are_split_once_and_for_all(settings, tmp_path):
     assert [len(part) for part in parts] == [81, 9, 10]
     assert {json.dumps(row) for part in parts for row in part} == {json.dumps(row) for row in rows}
     assert load(settings(data=data, rows=1000)) == splits
+
+
+def test_only_the_end_of_a_line_ends_a_row(settings, tmp_path):
+    """JSON may hold the other characters that Python takes for ends of lines."""
+    rows = [{**row, "prompt": "tell\u2028two\u0085;"} for row in _rows(40)[0]]
+    path = tmp_path / "rows.jsonl"
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    assert {row["prompt"] for row in load(settings(data=str(path))).train} == {rows[0]["prompt"]}
+    path.write_text("\n\n" + lines[0] + "\n{\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="line 4 is not JSON"):
+        load(settings(data=str(path)))
 
 
 def test_a_data_set_with_a_test_split_keeps_it(settings, tmp_path, monkeypatch):
@@ -362,6 +464,8 @@ def test_objectives_are_named_with_their_settings(monkeypatch):
         ({"data": "x.jsonl", "select": "reward"}, "judge"),
         ({"dtype": "int8"}, "unknown dtype"),
         ({"objectives": ()}, "at least one"),
+        ({"trainer": "mine"}, "unknown trainer"),
+        ({"scale": "huge"}, "unknown scale"),
     ],
 )
 def test_settings_that_make_no_experiment_are_named(settings, changed, says):
@@ -375,7 +479,7 @@ def test_settings_that_make_no_experiment_are_named(settings, changed, says):
         (None, "cannot read"),
         ("", "no rows"),
         ("[1]\n", "not a JSON object"),
-        ('{"chosen"\n', "row 1 is not JSON"),
+        ('{"chosen"\n', "line 1 is not JSON"),
         ('{"chosen": "a"}\n', "no column 'rejected'"),
         ('{"chosen": "ab", "rejected": "ac"}\n', "too few rows"),
     ],
@@ -388,11 +492,38 @@ def test_files_that_hold_no_preferences_are_named(settings, tmp_path, content, s
         load(settings(data=str(path)))
 
 
-def test_models_and_trainers_that_are_not_there_are_named(settings, tmp_path):
-    with pytest.raises(RequestError, match="cannot load the"):
-        study.run(settings(model=str(tmp_path / "none")), tmp_path / "a")
-    with pytest.raises(RequestError, match="unknown trainer"):
-        study.run(settings(trainer="mine", seeds=1), tmp_path / "b")
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"model": "./none"}, "cannot load the"),
+        ({"model": "./none", "weak_model": "./none", "shuffled": 0.5}, "cannot load the"),
+        ({"weak_model": "./none", "shuffled": 0.5}, "cannot load the tokenizer of './none'"),
+        ({"data": "none.jsonl"}, "cannot read none.jsonl"),
+        ({"judge": "./none"}, "cannot load the judge"),
+        ({"template": "./none"}, "cannot load the tokenizer"),
+        ({"stop": "<none>"}, "no token '<none>' to stop at"),
+        ({"objectives": ("orpo", "wdpo")}, "objective wdpo needs rewards: give all rows"),
+        ({"objectives": ("wdpo",), "shuffled": 0.5}, "needs rewards.*leave out one of the two"),
+        ({"objectives": ("none",)}, "unknown objective"),
+    ],
+)
+def test_what_is_not_there_is_named_before_anything_is_written(settings, tmp_path, changed, says):
+    out = tmp_path / "out"
+    with pytest.raises(RequestError, match=says):
+        study.run(settings(**changed), out)
+    assert not out.exists()
+
+
+def test_a_judge_of_other_prompts_is_named_before_anything_is_written(settings, tmp_path):
+    rows = [{"prompt": "hello", "chosen": " a", "rejected": " b"}] * 40
+    data, out = _file(tmp_path / "rows.jsonl", rows), tmp_path / "out"
+    with pytest.raises(RequestError, match="knows its own prompts only"):
+        study.run(settings(data=data, judge="language"), out)
+    assert not out.exists()
+
+
+def test_every_trainer_has_its_route():
+    assert tuple(ROUTES) == TRAINERS
 
 
 def test_the_command_prints_and_saves(tmp_path, capsys):

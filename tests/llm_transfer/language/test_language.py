@@ -44,6 +44,12 @@ def test_prompts_say_the_request():
         understood("what is a fox ?")
 
 
+@pytest.mark.parametrize("word", ["three", "foxes", "cave", "honey", "rope"])
+def test_a_request_with_an_unknown_word_is_none(word):
+    with pytest.raises(ValueError, match="not a request"):
+        understood(ASKED.prompt.replace(word, "zebra"))
+
+
 def test_every_word_that_is_written_is_in_the_vocabulary():
     known = set(lexicon.words())
     assert len(known) == len(lexicon.words())

@@ -10,7 +10,8 @@ transformers = pytest.importorskip("transformers", reason="needs the [llm] extra
 
 from llm_transfer import language  # noqa: E402
 from llm_transfer.experiment.sampling import Sampler, said, sample  # noqa: E402
-from llm_transfer.language.pretrain import Recipe, pretrain  # noqa: E402
+from llm_transfer.language.pretrain import pretrain  # noqa: E402
+from llm_transfer.language.recipes import Recipe  # noqa: E402
 from mpo.errors import RequestError  # noqa: E402
 
 pytestmark = pytest.mark.llm

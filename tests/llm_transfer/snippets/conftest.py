@@ -65,6 +65,13 @@ CASES |= {
     "named": lambda: MPO(psi=Log(1.5), phi_inv=Tsallis(1.5)),
     "named, numeric": lambda: MPO(psi=Euclidean(0.5), phi_inv=Numeric(Logit())),
 }
+CASES |= {
+    "psi = 0": lambda: MPO(psi=BasisPotential.of({}), phi_inv=basis()),
+    "phi_inv = 0": lambda: MPO(psi=basis(), phi_inv=BasisPotential.of({})),
+    "phi_inv = 0, temporal": lambda: MPO(
+        psi=basis(temporal=True), phi_inv=BasisPotential.of({}, temporal=True)
+    ),
+}
 CASES |= {f"basis, {positive}": partial(_few, positive) for positive in POSITIVITIES}
 
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import sympy
 
 import mpo
 from llm_transfer.expressions import expression
@@ -12,8 +13,13 @@ from llm_transfer.snippets.function import function
 from llm_transfer.snippets.loading import execute
 from llm_transfer.snippets.points import points
 from llm_transfer.snippets.printers import Jax
+from mpo.objectives import MPO
+from mpo.potentials import FUNCTIONS, BasisPotential
 
-pytest.importorskip("torch", reason="needs the [llm] extra")
+torch = pytest.importorskip("torch", reason="needs the [llm] extra")
+
+from llm_transfer.snippets.torch_printer import Torch  # noqa: E402
+
 pytestmark = pytest.mark.llm
 
 
@@ -98,8 +104,36 @@ def test_a_proof_needs_points_to_compare(monkeypatch):
         "points",
         lambda formula: far | {"len_w": 1 + 0 * far["logp_w"], "len_l": 1 + 0 * far["logp_l"]},
     )
-    with pytest.raises(parity.ParityError), np.errstate(all="ignore"):
+    with (
+        pytest.raises(parity.ParityError, match="cannot be compared"),
+        np.errstate(all="ignore"),
+    ):
         _proven(mpo.objective("simpo"), JAX)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_slopes_are_continuous_through_certainty_in_either_text(name):
+    """A saturated softmax gives log π = 0 exactly."""
+    one = BasisPotential.of({name: 1.0}, library=(name,))
+    formula = expression(MPO(psi=one, phi_inv=one))
+    around = np.array([-1e-9, 0.0, 1e-9])
+    at = {"logp_w": around, "logp_l": 0 * around, "len_w": 1 + 0 * around, "len_l": 1 + 0 * around}
+    found = [
+        evaluate(execute(function(formula, dialect)), at, np.float64).gradients
+        for evaluate, dialect in ((evaluation.of_jax, JAX), (evaluation.of_torch, TORCH))
+    ]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found[0], found[0][[1, 1, 1]], rtol=1e-7, atol=1e-8)
+
+
+def test_a_maximum_of_several_is_taken_two_at_a_time():
+    symbols = a, b, c = [sympy.Symbol(name, real=True) for name in "abc"]
+    largest = sympy.Max(a, b, c, -1)
+    numbers = [np.array(x) for x in ([3.0, -5.0, 0.0], [1.0, -2.0, 4.0], [2.0, -3.0, 5.0])]
+    assert Jax().doprint(largest).count("jnp.maximum(") == 3
+    text = Torch().doprint(largest)
+    names = {str(symbol): torch.tensor(x) for symbol, x in zip(symbols, numbers, strict=True)}
+    assert eval(text, {"torch": torch} | names).tolist() == [3.0, -1.0, 5.0]
 
 
 def test_a_formula_alone_is_compared_with_itself_in_jax():

@@ -119,17 +119,24 @@ def test_dpo_by_any_reference_is_the_dpo_of_trl(
 ):
     """Evaluation loss and metrics before and after a training, against the shipped trainer."""
     found = []
-    for kind, extra in ((trl.DPOTrainer, {}), (MPOTrainer, {"loss": losses["dpo"]})):
-        args = settings(trl.DPOConfig, beta=0.5, precompute_ref_log_probs=precomputed)
+    for kind, extra in (
+        (trl.DPOTrainer, {}),
+        (MPOTrainer, {"loss": losses["dpo"]}),
+        (PreferenceTrainer, {"loss": losses["dpo"]}),
+    ):
+        if kind is PreferenceTrainer:
+            if precomputed or adapter == "none":
+                continue
+            args = settings()
+        else:
+            args = settings(trl.DPOConfig, beta=0.5, precompute_ref_log_probs=precomputed)
         data = {
             "train_dataset": datasets.Dataset.from_list(rows[:64]),
             "eval_dataset": datasets.Dataset.from_list(rows[64:]),
         }
         model = _load(folder)
         if adapter == "loaded":  # one that has been trained before is the reference itself
-            torch.manual_seed(0)
-            lora.init_lora_weights = False
-            model = peft.get_peft_model(model, lora)
+            model = _with_adapter(folder, lora)
         trainer = kind(
             model,
             args=args,
@@ -141,15 +148,65 @@ def test_dpo_by_any_reference_is_the_dpo_of_trl(
         trainer.train()
         trainer.evaluate()
         found.append(trainer.state.log_history[-1])
-    theirs, ours = found
-    assert ours["eval_loss"] == pytest.approx(theirs["eval_loss"], abs=1e-6)
-    assert ours["eval_rewards/accuracies"] == theirs["eval_rewards/accuracies"]
-    for key in DPO_KEYS[4:]:
-        assert ours[f"eval_{key}"] == pytest.approx(theirs[f"eval_{key}"], rel=1e-5)
-    # TRL's rewards are scaled by beta, which a general loss does not have.
-    assert 0.5 * ours["eval_rewards/margins"] == pytest.approx(
-        theirs["eval_rewards/margins"], rel=1e-3, abs=1e-5
-    )
+    theirs, *all_ours = found
+    for ours in all_ours:
+        assert ours["eval_loss"] == pytest.approx(theirs["eval_loss"], abs=1e-6)
+        assert ours["eval_rewards/accuracies"] == theirs["eval_rewards/accuracies"]
+        for key in DPO_KEYS[4:]:
+            assert ours[f"eval_{key}"] == pytest.approx(theirs[f"eval_{key}"], rel=1e-5)
+        # TRL's rewards are scaled by beta, which a general loss does not have.
+        assert 0.5 * ours["eval_rewards/margins"] == pytest.approx(
+            theirs["eval_rewards/margins"], rel=1e-3, abs=1e-5
+        )
+
+
+def _with_adapter(folder, lora, dropout=0.0):
+    """Return a model with an adapter that has been trained before."""
+    torch.manual_seed(0)
+    lora.init_lora_weights, lora.lora_dropout = False, dropout
+    return peft.get_peft_model(_load(folder), lora)
+
+
+def _first_loss(trainer):
+    return trainer.state.log_history[0]["loss"]
+
+
+LOG_2 = pytest.approx(0.693147, abs=1e-4)  # of DPO where policy and reference are the same
+
+
+@pytest.mark.parametrize("road", ["plain", "on_trl"])
+def test_a_loaded_adapter_starts_as_its_own_reference(
+    request, folder, losses, settings, lora, road
+):
+    kinds = {} if road == "plain" else {"kind": trl.DPOConfig}
+    model = _with_adapter(folder, lora, dropout=0.3)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    args = settings(**kinds, logging_steps=1)
+    trainer = request.getfixturevalue(road)(model, losses["dpo"], args=args)
+    assert _first_loss(trainer) == LOG_2
+    after = dict(trainer.model.named_parameters())
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all("lora" in name for name in moved)
+    for name in moved:
+        copy = after[name.replace(".default.", ".ref.")]
+        assert not copy.requires_grad
+        assert torch.equal(copy, before[name])
+
+
+def test_dropout_is_off_in_policy_and_reference(words, rows, losses, settings, plain):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=len(words), n_embd=32, n_layer=1, n_head=2, n_positions=128,
+        eos_token_id=words.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model, reference = GPT2LMHeadModel(config), GPT2LMHeadModel(config)
+    reference.load_state_dict(model.state_dict())
+    assert reference.training
+    trainer = plain(model, losses["dpo"], args=settings(logging_steps=1), ref_model=reference)
+    assert _first_loss(trainer) == LOG_2
 
 
 def test_a_loss_without_reference_loads_none(folder, words, rows, losses, settings, monkeypatch):
@@ -195,6 +252,26 @@ def test_rewards_of_rows_reach_the_loss(request, folder, losses, rows, settings,
     assert all((x.gap == 1.5).all() for x in losses["weighted"].seen)
     with pytest.raises(RequestError, match="chosen_reward"):
         request.getfixturevalue(road)(_load(folder), losses["weighted"], rows[:32])
+
+
+@pytest.mark.filterwarnings("ignore:The .'keep_end'. truncation mode:FutureWarning")
+def test_batches_with_rewards_are_those_that_trl_is_asked_for(folder, losses, rows, settings):
+    """Cut off at the start, padded to a multiple; the tokenizer is the one the model comes with."""
+    rated = [{**row, "chosen_reward": 2.0, "rejected_reward": 0.5} for row in rows[:16]]
+    asked = {"max_length": 20, "truncation_mode": "keep_end", "pad_to_multiple_of": 8}
+    found = []
+    for kind, extra in ((trl.DPOTrainer, {}), (MPOTrainer, {"loss": losses["weighted"]})):
+        args = settings(trl.DPOConfig, **asked)
+        data = datasets.Dataset.from_list(rated)
+        trainer = kind(folder, args=args, train_dataset=data, **extra)
+        found.append(trainer.data_collator([trainer.train_dataset[i] for i in range(4)]))
+    theirs, ours = found
+    assert ours["chosen_reward"].tolist() == [2.0] * 4
+    assert ours["rejected_reward"].tolist() == [0.5] * 4
+    assert theirs["input_ids"].shape == (8, 24)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    trainer.train()
+    assert (losses["weighted"].seen[0].gap == 1.5).all()
 
 
 def test_an_adapter_is_its_own_reference_and_alone_is_trained(folder, losses, plain, lora, rows):

@@ -226,9 +226,35 @@ def test_openrlhf_module_takes_means_or_lengths(losses):
     n, m = (-n).ceil(), (-m).ceil()
     by_length = PairLossModule(losses["simpo"])(w, l, chosen_length=n, rejected_length=m)
     by_means = PairLossModule(losses["simpo"], means=True)(w / n, l / m)
-    for one, other in zip(by_length, by_means, strict=True):
-        torch.testing.assert_close(one, other)
+    both = PairLossModule(losses["simpo"], means=True)(
+        w / n, l / m, chosen_length=n, rejected_length=m
+    )
+    for one, *others in zip(by_length, by_means, both, strict=True):
+        for other in others:
+            torch.testing.assert_close(one, other)
     with pytest.raises(RequestError, match="divides by length"):
         PairLossModule(losses["simpo"])(w, l)
     with pytest.raises(RequestError, match="summed"):
         PairLossModule(losses["dpo"], means=True)
+
+
+def test_openrlhf_module_counts_the_batches_of_a_training(losses):
+    w, l = -6.0 * torch.rand(2, 6)  # noqa: E741
+    counting = PairLossModule(losses["fading"], means=True, progress=4)
+    for _ in range(2):
+        counting(w, l)
+        with torch.no_grad():
+            counting(w, l)  # an evaluation
+    for _ in range(4):
+        counting(w, l)
+    seen = [x.progress for x in losses["fading"].seen]
+    assert seen == [0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 1.0, 1.0]
+    told = PairLossModule(losses["fading"], means=True, progress=lambda: 0.4)
+    told(w, l)
+    assert losses["fading"].seen[-1].progress == 0.4
+
+
+@pytest.mark.parametrize(("name", "says"), [("weighted", "needs rewards"), ("fading", "progress")])
+def test_openrlhf_module_refuses_what_it_cannot_serve(losses, name, says):
+    with pytest.raises(RequestError, match=says):
+        PairLossModule(losses[name], means=True)
