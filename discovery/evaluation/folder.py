@@ -108,6 +108,11 @@ def command(out: Path) -> str:
     return json.loads((out / RESULTS).read_text()).get("command") or ""
 
 
+def devices(out: Path) -> str:
+    """Return the devices that made the table in a folder; empty, if it does not say."""
+    return json.loads((out / RESULTS).read_text()).get("devices") or ""
+
+
 def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Returns:
     """Train and measure the agents that `store` does not have."""
     kept = "nothing was kept, as no --out was given" if out is None else "the same command goes on"

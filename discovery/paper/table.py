@@ -33,12 +33,14 @@ class Measured:
       table: of its objectives, by their names; `None`, if it was not measured yet.
       folder: of its evaluation.
       command: that measured it.
+      devices: that it was measured on.
     """
 
     row: Row
     table: Table | None
     folder: Path
     command: str = ""
+    devices: str = ""
 
     def line(self, column: str) -> Line | None:
         """Return what was measured of the objective in a column."""
@@ -96,8 +98,8 @@ def measured(request: Request, out: Path) -> list[Measured]:
         tuned = read_tuned(file).objectives if request.tune and file.exists() else {}
         asked = request.evaluation(row, tuned)
         table = None if asked is None else evaluations.earlier(asked, folder)
-        command = "" if table is None else evaluations.command(folder)
-        found.append(Measured(row, table, folder, command))
+        made = (evaluations.command(folder), evaluations.devices(folder)) if table else ("", "")
+        found.append(Measured(row, table, folder, *made))
     return found
 
 
@@ -138,6 +140,8 @@ def _parts(request: Request, rows: Sequence[Measured]) -> Iterator[str]:
     commands = dict.fromkeys(one.command for one in rows if one.command)
     if commands:
         yield markdown.fenced("\n".join(commands), "sh")
+    if machines := sorted({one.devices for one in rows if one.devices}):
+        yield f"On {', '.join(map(markdown.escaped, machines))}."
     yield (
         "Every return is in `returns.csv`; the settings of a row are in its "
         "`rows/NAME/evaluation.json`."
