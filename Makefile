@@ -24,8 +24,9 @@ benchmark: .venv/.library  ## figures as ratios within one run
 	.venv/bin/discovery bench
 	.venv/bin/python -m benchmarks.inner_loop --updates 20 --rounds 4 --agents 1 8 32
 
-figures: .venv/.library  ## those of the README and docs, from docs/results
+figures: .venv/.library  ## those of the README and docs, and worths of what ships, from docs/results
 	.venv/bin/python docs/draw.py
+	.venv/bin/python docs/worth.py
 
 clean:
 	rm -rf .venv build dist *.egg-info
