@@ -12,7 +12,10 @@ from discovery.evaluation.folder import command, read_table
 from mpo.artifact.places import SHIPPED, locate, shipped_names
 
 RESULTS = Path(__file__).resolve().parent / "results"
-ELSEWHERE = {"hopper-noisy": RESULTS / "table-1" / "rows" / "noisy-0.1"}
+ELSEWHERE = {
+    "hopper-noisy": RESULTS / "table-1" / "rows" / "noisy-0.1",
+    "tla-noisy": RESULTS / "table-2" / "rows" / "noisy-0.2",
+}
 """Evaluations that are not in a folder of the name of what was found."""
 
 
