@@ -49,16 +49,13 @@ def evaluate(
     Example: discovery evaluate --task hopper --dataset shuffled --objective orpo
     --objective runs/quick --seeds 25
     """
+    _start()
     described = asked_situation(task, dataset, level, preset, set_, seed)
     contestants = _contestants(objective, tuned, described)
     if seeds < 2:
         raise RequestError(f"seeds is {seeds}: a standard error needs at least 2")
     if episodes < 1:
         raise RequestError(f"episodes is {episodes}: it must be at least 1")
-    from discovery import startup
-
-    startup.host_devices()
-    startup.compilation_cache()
     from discovery.evaluation.folder import Evaluation, run
 
     asked = Evaluation(described, contestants, seeds, episodes, typed())
@@ -93,14 +90,11 @@ def tune(
 
     Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
     """
+    _start()
     described = asked_situation(task, dataset, level, preset, set_, seed)
     _contestants(objective, None, described)
     if seeds < 1 or episodes < 1:
         raise RequestError("seeds and episodes must be at least 1")
-    from discovery import startup
-
-    startup.host_devices()
-    startup.compilation_cache()
     from discovery.evaluation.tuned_file import tuned_into
 
     found = tuned_into(out, described, objective, seeds, episodes, _say)
@@ -167,6 +161,14 @@ def _contestants(
             said = "tuned elsewhere"
             _say(f"{tuned} was tuned in another situation: {'; '.join(elsewhere)}")
     return contestants(names, known, said)
+
+
+def _start() -> None:
+    """Settle the devices, before an objective is made: its arrays are on one."""
+    from discovery import startup
+
+    startup.host_devices()
+    startup.compilation_cache()
 
 
 def _say(text: str) -> None:

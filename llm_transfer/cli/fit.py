@@ -55,8 +55,12 @@ def fit(
     Example: discovery fit runs/quick --evaluate --seeds 16
     """
     import mpo
+    from discovery import startup
     from llm_transfer.closed_form.fitting import check
     from mpo import OBJECTIVES
+
+    startup.host_devices()
+    startup.compilation_cache()
 
     original = mpo.objective(objective)
     origin = None if objective in OBJECTIVES else mpo.load(objective).provenance
@@ -68,10 +72,6 @@ def fit(
         described = _own_situation(objective, origin, dataset, level, set_, seed)
     if evaluate and (seeds < 2 or episodes < 1):
         raise RequestError("--evaluate needs at least 2 seeds, and 1 episode")
-    from discovery import startup
-
-    startup.host_devices()
-    startup.compilation_cache()
     from discovery.evaluation import Contestant
     from discovery.evaluation.folder import Evaluation, run
     from llm_transfer.closed_form import fit as fitted

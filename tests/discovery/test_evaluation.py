@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import math
+import os
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -379,3 +382,22 @@ def test_reference_log_probabilities_need_not_be_in_the_data(ground):
     """Those of the agent before its training are taken: DPO can be trained on any data."""
     assert all(source.ref_logp is None for source in ground.sources)
     assert np.isfinite(evaluate(contestants("dpo"), ground, KEY, range(2), 4)["dpo"]).all()
+
+
+def test_the_command_uses_every_core(datasets, tmp_path):
+    """Whatever makes an array before the devices are settled would leave it one."""
+    cores = len(os.sched_getaffinity(0))
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    out = tmp_path / "e"
+    command = "import sys; from discovery.cli import main; sys.exit(main(sys.argv[1:]))"
+    small = ["data.rows=16", "training.hyper.updates=2"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, "evaluate", "--preset", "quick", "--objective", "orpo",
+         *[word for setting in small for word in ("--set", setting)],
+         "--seeds", "2", "--episodes", "1", "--out", str(out)],
+        env=environment | {"DISCOVERY_CACHE": str(datasets)},
+        capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    held = json.loads((out / "results.json").read_text())
+    assert held["devices"].startswith(f"{cores} × ")
