@@ -7,8 +7,9 @@ from typing import Any
 
 from discovery.strict_json import strict
 from mpo import treefile
+from mpo.jsonlines import Line, lines
 
-Line = dict[str, Any]
+__all__ = ["Line", "append", "cut", "lines"]
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
@@ -16,22 +17,6 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
     with path.open("a") as file:
         file.write(json.dumps(strict(line), allow_nan=False) + "\n")
         file.flush()
-
-
-def lines(path: Path) -> list[Line]:
-    """Return the lines that are whole; the last may have been cut off by an interruption."""
-    if not path.exists():
-        return []
-    whole = []
-    for text in path.read_text(errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(line, dict):
-            break
-        whole.append(line)
-    return whole
 
 
 def cut(path: Path, generation: int) -> list[Line]:

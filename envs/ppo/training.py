@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from envs.ppo.learner import PPO, Metrics, TrainState
-from mpo import treefile
+from mpo import jsonlines, treefile
 
-Line = dict[str, Any]
+Line = jsonlines.Line
 """What is logged of a chunk: `iteration`, `steps`, `seconds`, and what was measured."""
 
 Visit = Callable[[TrainState], Mapping[str, Any]]
@@ -73,17 +73,7 @@ def train(
 
 def read_log(folder: Path) -> list[Line]:
     """Return the lines logged in `folder` that are whole; an interruption may cut off the last."""
-    log = folder / "metrics.jsonl"
-    lines: list[Line] = []
-    for text in log.read_text(errors="replace").splitlines() if log.exists() else ():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(line, dict):
-            break
-        lines.append(line)
-    return lines
+    return jsonlines.lines(folder / "metrics.jsonl")
 
 
 def _resume(ppo: PPO, key: PRNGKeyArray, policy: Any, checkpoint: Path) -> TrainState:
