@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from mpo.errors import RequestError
+from mpo.errors import RequestError, cannot_write
 
 LOCK: Final = "lock"
 """The file in the folder that is held."""
@@ -25,7 +25,9 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
+        if cannot_write(folder, error) is None:
+            raise
         raise RequestError(f"cannot write to {folder}: {error.strerror}") from error
     try:
         _hold(handle, folder)

@@ -16,7 +16,7 @@ from envs import raycast, registry
 from envs.physics import PhysicsTask
 from envs.physics.body import Rods
 from mpo import treefile
-from mpo.errors import RequestError, cannot_write
+from mpo.errors import RequestError, place_to_write
 
 _SIZE = (240, 320)
 _FRAME_SECONDS = 0.04
@@ -60,12 +60,8 @@ def write(
         raise RequestError(f"{task} has no body to be seen: choose a physics task")
     made = dataclasses.replace(made, backend=backend, horizon=steps)
     content = WRITERS[out.suffix](made, _states(made, params, seed), frames)
-    try:
+    with place_to_write(out):
         treefile.replace(out, content)
-    except OSError as error:
-        if refused := cannot_write(out, error):
-            raise refused from error
-        raise
 
 
 def _states(task: PhysicsTask, params: Any, seed: int) -> list[Any]:

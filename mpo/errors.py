@@ -2,7 +2,8 @@
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _OF_THE_PLACE = (
@@ -34,3 +35,14 @@ def cannot_write(path: Path, error: OSError) -> RequestError | None:
     return RequestError(
         f"cannot write {path}: {error.strerror}; choose a place that can be written to"
     )
+
+
+@contextmanager
+def place_to_write(path: Path) -> Iterator[None]:
+    """Turn a failure to write into a wrong request, where it is `path` that was ill chosen."""
+    try:
+        yield
+    except OSError as error:
+        if refused := cannot_write(path, error):
+            raise refused from error
+        raise

@@ -19,7 +19,7 @@ from discovery.situation import earned
 from discovery.stopping import Interrupted, asked_to_stop
 from discovery.streams import Purpose
 from mpo import treefile
-from mpo.errors import RequestError
+from mpo.errors import RequestError, place_to_write
 from mpo.objectives import OBJECTIVES
 from mpo.versions import versions
 
@@ -200,10 +200,8 @@ def _claimed(asked: Evaluation, out: Path, say: Say) -> Store:
         )
     store = Store(out / RETURNS)
     _, both = _both(wanted(asked), held)
-    try:
+    with place_to_write(out):
         treefile.replace(path, (json.dumps(both, indent=2) + "\n").encode())
-    except OSError as error:
-        raise RequestError(f"cannot write to {out}: {error.strerror}") from error
     return store
 
 

@@ -14,7 +14,7 @@ from discovery.evaluation.tuning import Tuned, grid, tune
 from discovery.processes import all_devices, primary, same_text
 from discovery.streams import Purpose
 from mpo import treefile
-from mpo.errors import RequestError
+from mpo.errors import RequestError, place_to_write
 
 Say = Callable[[str], None]
 
@@ -100,14 +100,12 @@ def _situation(config: Config) -> dict[str, Any]:
 def _write(path: Path, empty: TunedFile, found: Mapping[str, Tuned]) -> None:
     if not primary():
         return
-    try:
+    with place_to_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         others = read_tuned(path).objectives if path.exists() else {}  # of a process beside this
         objectives = {name: one.as_json() for name, one in {**others, **found}.items()}
         held = {"situation": empty.situation, "budget": empty.budget, "objectives": objectives}
         treefile.replace(path, (json.dumps(held, indent=2) + "\n").encode())
-    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _points(say: Say, name: str, done: int, points: int) -> None:

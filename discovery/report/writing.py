@@ -8,7 +8,7 @@ from discovery.report.html import standalone
 from discovery.report.page import Page
 from discovery.runs.folder import Folder
 from mpo import treefile
-from mpo.errors import RequestError
+from mpo.errors import RequestError, place_to_write
 
 ENDINGS = (".html", ".md")
 
@@ -58,11 +58,9 @@ def write(folder: Path, out: Path | None = None) -> list[Path]:
 def put(made: Page, path: Path) -> None:
     """Write a page as HTML or as Markdown, by the ending of `path`."""
     text = _html(made) if path.suffix == ".html" else _markdown(made, path)
-    try:
+    with place_to_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         treefile.replace(path, text.encode())
-    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _html(made: Page) -> str:

@@ -15,7 +15,7 @@ from envs.agents.agent import Agent, Measurement, Provenance, measure
 from envs.base import Task
 from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
 from mpo import treefile
-from mpo.errors import RequestError, cannot_write, unknown
+from mpo.errors import RequestError, place_to_write, unknown
 from mpo.versions import versions
 
 LOOK = 32
@@ -164,14 +164,10 @@ def _claim(request: Request) -> None:
     """Make the folder this request's own; refuse one that holds another training."""
     wanted = json.loads(json.dumps({**dataclasses.asdict(request), "folder": None}))
     path = request.folder / "config.json"
-    try:
+    with place_to_write(request.folder):
         request.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             treefile.replace(path, (json.dumps(wanted, indent=2) + "\n").encode())
-    except OSError as error:
-        if refused := cannot_write(request.folder, error):
-            raise refused from error
-        raise
     held = json.loads(path.read_text())
     if odd := [name for name in wanted if held.get(name) != wanted[name]]:
         raise RequestError(

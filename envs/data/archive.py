@@ -26,7 +26,7 @@ from typing import IO, Any
 import jax
 import numpy as np
 
-from mpo.errors import RequestError, cannot_write
+from mpo.errors import RequestError, place_to_write
 
 SCHEMA = 1
 """Version of the files. A reader refuses any other."""
@@ -211,15 +211,11 @@ _REMEDY = "make it again, or copy it again from where it is whole"
 
 
 def _created(partial: Path, path: Path) -> IO[bytes]:
-    try:
+    with place_to_write(path):
         if path.is_dir():
             raise RequestError(f"cannot write {path}: it is a folder; give the name of a file")
         partial.parent.mkdir(parents=True, exist_ok=True)
         return partial.open("x+b")
-    except OSError as error:
-        if refused := cannot_write(path, error):
-            raise refused from error
-        raise
 
 
 def _reserve(file: IO[bytes], layout: Mapping[str, Any]) -> dict[str, int]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from envs.data.dataset import Dataset
 from envs.data.summary import pairs, rightness
-from mpo.errors import RequestError, cannot_write
+from mpo.errors import RequestError, place_to_write
 
 _INK, _AGENTS = "#333333", ("#1f77b4", "#e8925c", "#7aa874", "#a98bc4")
 _FORMATS = (".png", ".pdf", ".svg")
@@ -30,12 +30,8 @@ def picture(dataset: Dataset, path: str | Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=_INK)
     figure.suptitle(_title(dataset), x=0.01, ha="left", fontsize=11, color=_INK)
-    try:
+    with place_to_write(path):
         figure.savefig(path, dpi=150)
-    except OSError as error:
-        if refused := cannot_write(path, error):
-            raise refused from error
-        raise
 
 
 def _title(dataset: Dataset) -> str:
