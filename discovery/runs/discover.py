@@ -16,7 +16,7 @@ from discovery.processes import all_devices, primary
 from discovery.runs import finish, loop, selection, trackers
 from discovery.runs.finish import Result
 from discovery.runs.folder import Folder
-from discovery.runs.watch import Rates, Stoppable
+from discovery.runs.watch import Everyone, Rates, Stopper
 from discovery.search import PROBES, Search
 from discovery.statistics import Mean
 from discovery.stopping import asked_to_stop
@@ -63,7 +63,8 @@ def discover(
         search = Search(config, ground)
         watcher.phase("searching")
         progress = loop.climb(search, folder, watcher, stop)
-        result = finish.finish(search, progress, Stoppable(watcher, stop), folder)
+        ending = Everyone([Stopper(stop), watcher])
+        result = finish.finish(search, progress, ending, folder)
         finish.write(config, progress, result, folder, command)
         return result
 

@@ -51,34 +51,27 @@ class Everyone(Watcher):
 
 
 @dataclass(frozen=True)
-class Stoppable(Watcher):
-    """Passes everything on, and ends the run before a phase if it was asked to stop.
+class Stopper(Watcher):
+    """Ends a run before a phase, if it was asked to stop.
 
     Attributes:
-      watcher: who is told.
       stop: whether the run is to end.
     """
 
-    watcher: Watcher
     stop: Stop
 
-    def say(self, text: str) -> None:
-        """Pass it on."""
-        self.watcher.say(text)
-
     def phase(self, text: str) -> None:
-        """Pass it on, unless the run is to end here.
+        """End the run here, or let it go on.
 
         Raises:
           Interrupted: `stop` said so.
         """
         if same_everywhere(self.stop()):
             raise Interrupted(f"stopped before {text}; the same command goes on")
-        self.watcher.phase(text)
 
     def generation(self, line: Line) -> None:
-        """Pass it on."""
-        self.watcher.generation(line)
+        """Leave it: between generations the search asks by itself."""
+        return
 
 
 @dataclass(frozen=True)
