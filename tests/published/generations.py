@@ -1,0 +1,53 @@
+"""Prints two generations of each shipped search at a small size, as JSON: `python -m` this module.
+
+In a process of its own, as a user's: without the tests' compiler flags, import hook or promotion.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discovery import config, startup
+
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    # As it was published, so that what is committed of that run says what comes out.
+    "quick": {},
+    "hopper-small": {
+        "task.settings": {"horizon": 100},
+        "data.rows": 16,
+        "training.hyper.updates": 12,
+        "search.population": 6,
+        "search.episodes": 2,
+    },
+}
+
+
+def generations(name: str, count: int = 2) -> dict[str, Any]:
+    """Return fitness of every member, and the middle of the search after each generation."""
+    import numpy as np
+
+    from discovery import situation
+    from discovery.processes import all_devices
+    from discovery.search import Search
+    from discovery.streams import Purpose
+
+    described = config.changed(config.preset(name), SMALL[name])
+    ground = situation.prepare(described, Purpose.DISCOVERY, all_devices())
+    search = Search(described, ground)
+    state, fitness, means = search.init(), [], []
+    for _ in range(count):
+        members, asked = search.ask(state)
+        measured = search.score(search.train(members, asked))
+        state = search.tell(asked, members, measured)
+        fitness.append([float(one) for one in measured.members])
+        fitness[-1] += [measured.middle, measured.start]
+        means.append([float(one) for one in np.asarray(search.strategy.mean(state.strategy))])
+    return {"fitness": fitness, "means": means}
+
+
+if __name__ == "__main__":
+    startup.host_devices()
+    made = {name: generations(name) for name in SMALL}
+    Path(sys.argv[1]).write_text(json.dumps(made, indent=1) + "\n")

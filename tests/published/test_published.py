@@ -1,0 +1,42 @@
+"""Published numbers do not drift: the shipped searches' first generations are what they were."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+RUN = HERE.parents[1] / "docs/results/searches/bandit-shuffled"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return two generations of each shipped search, made as a user's process makes them."""
+    out = tmp_path_factory.mktemp("published") / "generations.json"
+    own = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "tests.published.generations", str(out)]
+    subprocess.run(command, cwd=HERE.parents[1], env=own, check=True, timeout=600)
+    return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("search", ["quick", "hopper-small"])
+def test_the_first_generations_of_shipped_searches_are_what_they_were(made, search):
+    # Bit for bit on the kind of machine that made the file; another processor rounds otherwise,
+    # which a short training of little chaos passes on as it is.
+    expected = json.loads((HERE / "generations.json").read_text())[search]
+    for name, values in expected.items():
+        if made[search][name] != values:
+            np.testing.assert_allclose(made[search][name], values, rtol=2e-4, err_msg=name)
+
+
+def test_quick_is_the_run_that_was_published(made):
+    lines = [json.loads(line) for line in (RUN / "metrics.jsonl").read_text().splitlines()]
+    for (*members, middle, start), line in zip(made["quick"]["fitness"], lines, strict=False):
+        mean = np.asarray(members, np.float32).mean()
+        found = [mean, max(members), min(members), middle, start]
+        said = [line[name] for name in ("mean", "best", "worst", "middle", "start")]
+        np.testing.assert_allclose(found, said, rtol=1e-6)
