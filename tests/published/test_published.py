@@ -25,12 +25,12 @@ def made(tmp_path_factory):
 
 @pytest.mark.parametrize("search", ["quick", "hopper-small"])
 def test_the_first_generations_of_shipped_searches_are_what_they_were(made, search):
-    # Bit for bit on the kind of machine that made the file; another processor rounds otherwise,
-    # which a short training of little chaos passes on as it is.
-    expected = json.loads((HERE / "generations.json").read_text())[search]
-    for name, values in expected.items():
-        if made[search][name] != values:
-            np.testing.assert_allclose(made[search][name], values, rtol=2e-4, err_msg=name)
+    stored = json.loads((HERE / "generations.json").read_text())
+    for name, values in stored[search].items():
+        if made["machine"] == stored["machine"]:
+            assert made[search][name] == values
+        # Another processor rounds otherwise, which a short training passes on as it is.
+        np.testing.assert_allclose(made[search][name], values, rtol=2e-4, err_msg=name)
 
 
 def test_quick_is_the_run_that_was_published(made):
