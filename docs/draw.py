@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mpo
-from discovery import trajectory
-from discovery.evaluation import Store
-from discovery.evaluation.folder import ASKED, RETURNS, read_table
-from discovery.figures import search_curve, seeds_chart
-from discovery.landscape import Grid, draw
+from discovery.evidence import Store, trajectory
+from discovery.evidence.evaluation import ASKED, RETURNS, read_table
+from discovery.evidence.figures import search_curve, seeds_chart
+from discovery.evidence.landscape import Grid, draw
 from mpo.artifact.places import SHIPPED, shipped_names
 
 DOCS = Path(__file__).resolve().parent

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mpo
-from discovery.evaluation.folder import command, read_table
+from discovery.evidence.evaluation import command, read_table
 from mpo.artifact.places import SHIPPED, locate, shipped_names
 
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -12,16 +12,16 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from llm_transfer.closed_form.fitting import fit
+    from discovery.closed_form.fitting import fit
     from llm_transfer.snippets.exporting import export
     from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 
 # Imported when they are asked for: torch and sympy take seconds.
 _WHERE: Final = {
-    "TorchLoss": "snippets.torch_loss",
-    "export": "snippets.exporting",
-    "fit": "closed_form.fitting",
-    "torch_loss": "snippets.torch_loss",
+    "TorchLoss": "llm_transfer.snippets.torch_loss",
+    "export": "llm_transfer.snippets.exporting",
+    "fit": "discovery.closed_form.fitting",
+    "torch_loss": "llm_transfer.snippets.torch_loss",
 }
 
 __all__ = ["TorchLoss", "export", "fit", "torch_loss"]
@@ -30,4 +30,4 @@ __all__ = ["TorchLoss", "export", "fit", "torch_loss"]
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return getattr(importlib.import_module(_WHERE[name]), name)

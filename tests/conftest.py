@@ -19,7 +19,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Before the packages are imported, so that every annotated function of theirs is checked.
-install_import_hook(["mpo", "envs", "discovery", "llm_transfer.closed_form"], "beartype.beartype")
+install_import_hook(["mpo", "envs", "discovery"], "beartype.beartype")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

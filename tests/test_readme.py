@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery.evaluation.folder import ASKED, read_table
+from discovery.evidence.evaluation import ASKED, read_table
+from discovery.evidence.statistics import mean, number
 from discovery.paper import exhibit, exhibits
-from discovery.statistics import mean, number
 from mpo.artifact.places import shipped_names
 
 ROOT = Path(__file__).resolve().parents[1]

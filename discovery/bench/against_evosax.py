@@ -11,7 +11,7 @@ import envs
 from discovery.bench.table import Skipped, Table
 from discovery.bench.timing import Call, timed, turns
 from discovery.bench.workload import Workload
-from discovery.cohort import Cohort, Trained
+from discovery.search.cohort import Cohort, Trained
 from envs.physics import Ant, Hopper, PhysicsTask
 from envs.physics.simulator import foreign
 from mpo.train import replicated

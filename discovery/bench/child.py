@@ -38,7 +38,7 @@ def started(setting: Setting, environment: Mapping[str, str] = os.environ) -> di
 
 def figures(setting: Setting) -> dict[str, Any]:
     """Run two generations here; return what they took."""
-    from discovery import startup
+    from discovery.host import startup
 
     startup.host_devices()
     startup.compilation_cache()

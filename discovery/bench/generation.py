@@ -12,10 +12,10 @@ from discovery.bench.table import Row, Skipped, Table
 from discovery.bench.workload import Workload
 from discovery.config import Config
 from discovery.runs.folder import Folder
-from discovery.runs.log import Line
 from discovery.runs.loop import climb
 from discovery.runs.watch import Watcher
-from discovery.search import PROBES, Search
+from discovery.search.search import PROBES, Search
+from mpo.jsonlines import Line
 
 PARTS = {"train": ("train",), "evaluate": ("score",), "ask and tell": ("ask", "tell")}
 """Parts of a generation, and the laps of the run's own clock that they are."""

@@ -10,7 +10,7 @@ from discovery.bench.table import Row, Table
 from discovery.bench.timing import timed, turns
 from discovery.bench.training import agents
 from discovery.bench.workload import Workload, trajectories
-from discovery.situation import Situation
+from discovery.search.situation import Situation
 from mpo.train.population import Population
 
 _UPDATES: Final = 20  # few, since the largest population is large

@@ -13,10 +13,10 @@ import mpo
 from discovery.bench.table import Table
 from discovery.bench.timing import Call, timed, turns
 from discovery.bench.workload import Workload
-from discovery.cohort import repeated
 from discovery.config import Family
-from discovery.search import searched
-from discovery.situation import Situation
+from discovery.search.cohort import repeated
+from discovery.search.search import searched
+from discovery.search.situation import Situation
 from mpo.objectives import Objective
 from mpo.train import Hyper, Policy, Source, population, replicated, train
 from mpo.train.population import Population

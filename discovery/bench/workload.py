@@ -10,13 +10,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 import envs
-from discovery import config, situation
+from discovery import config
 from discovery.bench.setting import Setting
 from discovery.config import Config
-from discovery.processes import all_devices
-from discovery.search import Search
-from discovery.situation import Situation
-from discovery.streams import Purpose
+from discovery.host.processes import all_devices
+from discovery.search import situation
+from discovery.search.search import Search
+from discovery.search.situation import Situation
+from discovery.search.streams import Purpose
 from envs import data
 from envs.data import Dataset, View
 from mpo.train import hyper, moments, replicated

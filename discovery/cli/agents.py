@@ -95,7 +95,8 @@ def view(
     seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,
 ) -> None:
     """Let an agent act, and write what it does as a page, an animation or a strip of pictures."""
-    from envs import agents, view
+    from envs import agents
+    from envs import picture as view
 
     own = name not in agents.names() and Path(name + ".json").exists()
     agent = agents.read(Path(name)) if own else agents.load(name)

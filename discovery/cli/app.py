@@ -6,9 +6,20 @@ import traceback
 
 import typer
 
-from discovery.cli import agents, bench, data, evaluate, listing, objectives, paper, report, run
+from discovery.cli import (
+    agents,
+    bench,
+    data,
+    evaluate,
+    fit,
+    listing,
+    objectives,
+    paper,
+    report,
+    run,
+)
 from discovery.cli.invocation import carried_out
-from discovery.stopping import Interrupted
+from discovery.host.stopping import Interrupted
 from mpo.errors import RequestError
 
 app = typer.Typer(
@@ -23,6 +34,7 @@ app.command("run")(run.run)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(evaluate.tune)
 app.command("landscape")(objectives.landscape)
+app.command("fit")(fit.fit)
 app.command("report")(report.report)
 app.command("paper")(paper.paper)
 app.command("bench")(bench.bench)

@@ -40,7 +40,7 @@ def bench(
     import dataclasses
     import os
 
-    from discovery import startup
+    from discovery.host import startup
 
     # Processes of this benchmark share the memory of an accelerator with it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

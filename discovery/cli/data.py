@@ -95,7 +95,7 @@ def show(
 ) -> None:
     """Show counts, returns of winners and losers, and how often the labels are right."""
     from envs import data
-    from envs.data.picture import picture
+    from envs.data.summary import picture
 
     dataset = data.load(file)
     if figure is not None:

@@ -13,7 +13,7 @@ from mpo.errors import RequestError
 
 if TYPE_CHECKING:
     from discovery.config import Config
-    from discovery.evaluation import Contestant, Tuned
+    from discovery.evidence import Contestant, Tuned
 
 PRESET = typer.Option(None, help="The situation of a preset, in place of --task.")
 TASK = typer.Option(None, help="The task: trained as in its small preset.")
@@ -56,7 +56,7 @@ def evaluate(
         raise RequestError(f"seeds is {seeds}: a standard error needs at least 2")
     if episodes < 1:
         raise RequestError(f"episodes is {episodes}: it must be at least 1")
-    from discovery.evaluation.folder import Evaluation, run
+    from discovery.evidence.evaluation import Evaluation, run
 
     asked = Evaluation(described, contestants, seeds, episodes, typed())
     table = run(asked, out, _say)
@@ -95,7 +95,7 @@ def tune(
     _contestants(objective, None, described)
     if seeds < 1 or episodes < 1:
         raise RequestError("seeds and episodes must be at least 1")
-    from discovery.evaluation.tuned_file import tuned_into
+    from discovery.evidence.tuned_file import tuned_into
 
     found = tuned_into(out, described, objective, seeds, episodes, _say)
     if as_json:
@@ -125,8 +125,9 @@ def asked_situation(
     seed: int,
 ) -> "Config":
     """Return the description whose task, data and training are meant."""
-    from discovery import config, situation
-    from discovery.scales import scale
+    from discovery import config
+    from discovery.config.scales import scale
+    from discovery.search import situation
 
     if (task is None) == (preset is None):
         raise RequestError("give either --task NAME or --preset NAME: see `discovery list`")
@@ -145,8 +146,8 @@ def asked_situation(
 def _contestants(
     names: list[str], tuned: Path | None, described: "Config"
 ) -> "dict[str, Contestant]":
-    from discovery.evaluation import contestants
-    from discovery.evaluation.tuned_file import read_tuned
+    from discovery.evidence import contestants
+    from discovery.evidence.tuned_file import read_tuned
 
     if not names:
         raise RequestError("no objective was given: repeat --objective, such as --objective orpo")
@@ -165,7 +166,7 @@ def _contestants(
 
 def _start() -> None:
     """Settle the devices, before an objective is made: its arrays are on one."""
-    from discovery import startup
+    from discovery.host import startup
 
     startup.host_devices()
     startup.compilation_cache()

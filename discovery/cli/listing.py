@@ -12,7 +12,7 @@ def show(as_json: bool = JSON) -> None:
     """List presets, tasks, dataset kinds, objectives, potentials and strategies, a line each."""
     import envs
     from discovery import config
-    from discovery.strategies import STRATEGIES
+    from discovery.search.strategies import STRATEGIES
     from envs.data import KINDS
 
     found = {
@@ -43,7 +43,7 @@ def _origin(about: mpo.Provenance) -> str:
     where = f"{about.task}, {', '.join(str(recipe['kind']) for recipe in about.data)} data"
     if "worth" not in about.extra:
         return where
-    from discovery.evaluation import Table
+    from discovery.evidence import Table
 
     other, own = Table.from_json(about.extra["worth"]).rows
     return (

@@ -9,8 +9,8 @@ from discovery.cli.output import JSON, show_json
 from mpo import OBJECTIVES, objective
 
 if TYPE_CHECKING:
-    from discovery.landscape import Grid
-    from discovery.trajectory import Trajectory
+    from discovery.evidence.landscape import Grid
+    from discovery.evidence.trajectory import Trajectory
 
 DEFAULT = Path("landscapes")
 BASELINE = "orpo"
@@ -46,7 +46,7 @@ def landscape(
     """
     import numpy as np
 
-    from discovery.landscape import draw
+    from discovery.evidence.landscape import draw
 
     objectives = {name: objective(name) for name in names}
     if len(names) == 1 and names[0] not in OBJECTIVES:
@@ -72,7 +72,7 @@ def landscape(
 
 def _trajectories(names: list[str], given: Path | None) -> "dict[str, Trajectory]":
     """Return the trajectory to draw on each objective: the given one, or that of its run."""
-    from discovery import trajectory
+    from discovery.evidence import trajectory
 
     if given is not None:
         return dict.fromkeys(names, trajectory.load(given))
@@ -83,7 +83,7 @@ def _trajectories(names: list[str], given: Path | None) -> "dict[str, Trajectory
 def _grid(
     trajectories: "dict[str, Trajectory]", low: float | None, high: float | None, points: int
 ) -> "Grid":
-    from discovery.landscape import Grid
+    from discovery.evidence.landscape import Grid
 
     around = Grid.around(list(trajectories.values()), points)
     return Grid(

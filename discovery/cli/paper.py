@@ -51,7 +51,8 @@ def paper(
     if exhibit is None:
         _list(exhibits(), as_json)
         return
-    from discovery import config, startup
+    from discovery import config
+    from discovery.host import startup
 
     chosen = named(exhibit)
     if tune and chosen.shape != "table":

@@ -46,11 +46,11 @@ def run(
     """
     described = _described(preset, config, set_)
     folder = out or Path("runs") / (preset or (config.stem if config else "run"))
-    from discovery import startup
+    from discovery.host import startup
 
     startup.host_devices(devices)
     startup.compilation_cache()
-    from discovery import processes
+    from discovery.host import processes
     from discovery.runs import discover
 
     with processes.joined(cluster):

@@ -7,8 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from discovery.config.section import Section
-from discovery.config.sections import SECTIONS, Config, Data
+from discovery.config.sections import SECTIONS, Config, Data, Section
 from mpo.errors import RequestError, unknown
 
 _PLAIN = ("seed", "about")

@@ -1,16 +1,91 @@
-"""What a run is described by: one frozen dataclass a section, each checked on construction."""
+"""What a run is described by: one frozen dataclass a section, checked against its annotations."""
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
 
-from discovery import streams
-from discovery.config.section import Section, Settings
 from mpo.errors import RequestError, unknown
+
+Settings = Mapping[str, Any]  # passed on to what they are settings of, which checks them
+
+
+S = TypeVar("S", bound="Section")
+
+
+class Section:
+    """A table of settings: built from plain values that are checked against its annotations."""
+
+    @classmethod
+    def of(cls: type[S], values: Mapping[str, Any]) -> S:
+        """Return the section with these settings, or say which is unknown or cannot be."""
+        known = get_type_hints(cls)
+        for name in values:
+            if name not in known:
+                raise unknown(f"setting of {cls.__name__.lower()}", name, known)
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # subclasses are dataclasses
+        if missing := [f.name for f in fields if f.name not in values and _required(f)]:
+            raise RequestError(f"{cls.where(missing[0])} was not given")
+        return cls(**{name: cls._read(name, values[name], known[name]) for name in values})
+
+    @classmethod
+    def _read(cls, name: str, value: Any, kind: Any) -> Any:
+        value = tuple(value) if isinstance(value, list) else value
+        if not _is(value, kind):
+            raise RequestError(f"{cls.where(name)} must be {_words(kind)}, not {value!r}")
+        if type(value) not in (int, float):
+            return value
+        if not value >= 0:
+            raise RequestError(f"{cls.where(name)} must not be negative: it is {value}")
+        whole = kind is int or int in get_args(kind)
+        return value if whole else float(value)
+
+    @classmethod
+    def where(cls, name: str) -> str:
+        """Return how a setting is called in messages and on the command line."""
+        return f"{cls.__name__.lower()}.{name}"
+
+    def positive(self, *names: str) -> None:
+        """Refuse zeros."""
+        for name in names:
+            if not getattr(self, name) > 0:
+                raise RequestError(f"{self.where(name)} must be greater than 0")
+
+
+def _required(field: Any) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if isinstance(kind, UnionType):
+        return any(_is(value, one) for one in get_args(kind))
+    if kind == Settings:
+        return isinstance(value, Mapping)
+    if kind is float:
+        return type(value) in (int, float)
+    if kind == tuple[str, ...]:
+        return isinstance(value, tuple) and all(type(one) is str for one in value)
+    return type(value) is kind
+
+
+def _words(kind: Any) -> str:
+    if isinstance(kind, UnionType):
+        return " or ".join(_words(one) for one in get_args(kind) if one is not NoneType)
+    words: Mapping[Any, str] = {
+        int: "a whole number",
+        float: "a number",
+        str: "a name",
+        bool: "true or false",
+        tuple[str, ...]: "a list of names",
+    }
+    return words.get(kind, "a table of settings")
+
 
 FRESH = "fresh"
 SHARES = ("generation", "pairs", "nothing")
+SEEDS = 2**20
+"""Every seed is below this, so that each purpose and dataset has seeds of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +172,7 @@ class Search(Section):
     """How ζ is moved.
 
     Attributes:
-      strategy: a name of `discovery.strategies.STRATEGIES`.
+      strategy: a name of `discovery.search.strategies.STRATEGIES`.
       population: members of a generation.
       generations: how many.
       sigma, final_sigma: deviation of the members, in the first and in the last generation.
@@ -189,12 +264,19 @@ class Config:
         """Refuse a run on no data, or of a seed that has no streams."""
         if not self.data:
             raise RequestError("a run needs at least one dataset: give data.kind")
-        streams.checked(self.seed)
+        checked_seed(self.seed)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
+
+
+def checked_seed(seed: int) -> int:
+    """Return the seed, or say that it has no streams."""
+    if not 0 <= seed < SEEDS:
+        raise RequestError(f"the seed must be in [0, {SEEDS}), not {seed}")
+    return seed
 
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -13,8 +13,8 @@ from typing import Any
 
 from discovery import config
 from discovery.config import Config
-from discovery.config.section import Section, Settings
-from discovery.scales import Scale
+from discovery.config.scales import Scale
+from discovery.config.sections import Section, Settings
 from mpo.artifact.places import SHIPPED, shipped_names
 from mpo.errors import RequestError, unknown
 

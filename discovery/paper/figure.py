@@ -5,16 +5,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from discovery import markdown, situation, streams, trajectory
-from discovery.evaluation import folder as evaluations
-from discovery.evaluation.folder import Evaluation
-from discovery.landscape import Grid, draw
+from discovery.evidence import evaluation as evaluations
+from discovery.evidence import markdown, trajectory
+from discovery.evidence.evaluation import Evaluation
+from discovery.evidence.landscape import Grid, draw
+from discovery.evidence.trajectory import Trajectory
+from discovery.host.processes import all_devices
 from discovery.paper.exhibit import Row
 from discovery.paper.request import Made, Request, Say
-from discovery.processes import all_devices
 from discovery.report import Page
-from discovery.streams import Purpose
-from discovery.trajectory import Trajectory
+from discovery.search import situation, streams
+from discovery.search.streams import Purpose
 from mpo import treefile
 
 ASKED = "asked.json"

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from discovery import situation
 from discovery.config import Config
-from discovery.evaluation import Tuned, contestants
-from discovery.evaluation.folder import Evaluation
+from discovery.config.scales import Scale, scale
+from discovery.evidence import Tuned, contestants
+from discovery.evidence.evaluation import Evaluation
 from discovery.paper.exhibit import Exhibit, Row
 from discovery.report import Page
-from discovery.scales import Scale, scale
+from discovery.search import situation
 from mpo.errors import RequestError
 
 Say = Callable[[str], None]
@@ -22,7 +22,7 @@ class Request:
 
     Attributes:
       exhibit: which.
-      scale: a name of `discovery.scales.SCALES`.
+      scale: a name of `discovery.config.scales.SCALES`.
       seeds: agents for each objective; as many as in the row's preset, if `None`.
       episodes: that measure each; likewise.
       only: names of rows; all of them, if there are none.

@@ -9,15 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from discovery import markdown
-from discovery.evaluation import Store, Table, Tuned, tuning
-from discovery.evaluation import folder as evaluations
-from discovery.evaluation.table import Row as Line
-from discovery.evaluation.tuned_file import read_tuned, tuned_into
+from discovery.evidence import Store, Table, Tuned, markdown, tuning
+from discovery.evidence import evaluation as evaluations
+from discovery.evidence.statistics import number, signed
+from discovery.evidence.table import Row as Line
+from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.paper.exhibit import Row
 from discovery.paper.request import Made, Request, Say
 from discovery.report import Page
-from discovery.statistics import number, signed
 from mpo import treefile
 from mpo.objectives import OBJECTIVES
 

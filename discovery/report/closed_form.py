@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from discovery import markdown
-from discovery.evaluation import Table
-from discovery.evaluation.folder import RESULTS, read_table
+from discovery.evidence import Table, markdown
+from discovery.evidence.evaluation import RESULTS, read_table
 from mpo.errors import RequestError
 
 FOLDER, NUMBERS, FIGURE = Path("closed_forms"), "front.json", "front.png"

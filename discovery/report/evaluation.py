@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from discovery import markdown
-from discovery.evaluation import Returns, Store, Table
-from discovery.evaluation.folder import ASKED, RESULTS, RETURNS, held_evaluation, read_table
-from discovery.figures import seeds_chart
-from discovery.report.asked import asked
-from discovery.report.page import Page, figures
+from discovery.evidence import Returns, Store, Table, markdown
+from discovery.evidence.evaluation import ASKED, RESULTS, RETURNS, held_evaluation, read_table
+from discovery.evidence.figures import seeds_chart
+from discovery.report.page import Page, asked, figures
 
 CAPTIONS = {"seeds.png": "The return of every seed, and means with standard errors"}
 

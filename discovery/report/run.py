@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mpo
-from discovery import config, markdown
+from discovery import config
 from discovery.config import Config
+from discovery.evidence import markdown
+from discovery.evidence.statistics import number
 from discovery.report import closed_form
-from discovery.report.asked import asked
-from discovery.report.page import Page, figures
-from discovery.runs import log
+from discovery.report.page import Page, asked, figures
 from discovery.runs.folder import Folder
-from discovery.runs.log import Line
-from discovery.statistics import number
+from mpo import jsonlines as log
 from mpo.errors import RequestError
+from mpo.jsonlines import Line
 from mpo.objectives import OBJECTIVES
 
 if TYPE_CHECKING:

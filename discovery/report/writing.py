@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from discovery.report import evaluation, run
-from discovery.report.html import standalone
-from discovery.report.page import Page
+from discovery.report.page import Page, standalone
 from discovery.runs.folder import Folder
 from mpo import treefile
 from mpo.errors import RequestError, place_to_write
@@ -75,7 +74,7 @@ def _markdown(made: Page, path: Path) -> str:
 
 def _draw_search(record: run.Record) -> None:
     """Draw the search curve of a run as far as it has come; a finished run has its own."""
-    from discovery.figures import search_curve
+    from discovery.evidence.figures import search_curve
 
     if not record.lines or record.result is not None:
         return

@@ -3,9 +3,9 @@
 result = runs.discover(config.preset("quick"), Path("runs/quick"))
 """
 
+from discovery.host.stopping import Interrupted
 from discovery.runs.discover import discover, stored
 from discovery.runs.finish import Result
 from discovery.runs.folder import Folder
-from discovery.stopping import Interrupted
 
 __all__ = ["Folder", "Interrupted", "Result", "discover", "stored"]

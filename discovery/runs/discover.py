@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 
 import mpo
-from discovery import search as searching
-from discovery import situation
 from discovery.config import Config
-from discovery.evaluation import Tuned
-from discovery.processes import all_devices, primary
+from discovery.evidence import Tuned
+from discovery.evidence.statistics import Mean
+from discovery.host.processes import all_devices, primary
+from discovery.host.stopping import asked_to_stop
 from discovery.runs import finish, loop, selection, trackers
 from discovery.runs.finish import Result
 from discovery.runs.folder import Folder
 from discovery.runs.watch import Everyone, Rates, Stopper
-from discovery.search import PROBES, Search
-from discovery.statistics import Mean
-from discovery.stopping import asked_to_stop
-from discovery.streams import Purpose
-from discovery.strict_json import numbers
+from discovery.search import search as searching
+from discovery.search import situation
+from discovery.search.search import PROBES, Search
+from discovery.search.streams import Purpose
 from mpo.errors import RequestError
+from mpo.jsonlines import numbers
 
 
 def discover(

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 import mpo
-from discovery import situation, streams, trajectory
 from discovery.config import Config
-from discovery.evaluation import (
+from discovery.evidence import (
     Contestant,
     Returns,
     Store,
@@ -21,21 +20,22 @@ from discovery.evaluation import (
     Tuned,
     contestants,
     evaluate,
+    trajectory,
     tuning,
 )
-from discovery.evaluation.tuned_file import tuned_into
-from discovery.processes import all_devices, machine, primary
+from discovery.evidence.statistics import Mean
+from discovery.evidence.trajectory import Trajectory
+from discovery.evidence.tuned_file import tuned_into
+from discovery.host.processes import all_devices, machine, primary
 from discovery.runs.folder import Folder
-from discovery.runs.log import Line
 from discovery.runs.loop import PACKAGES, Progress
 from discovery.runs.selection import select
 from discovery.runs.watch import Watcher
-from discovery.search import Search
-from discovery.statistics import Mean
-from discovery.streams import Purpose
-from discovery.strict_json import strict
-from discovery.trajectory import Trajectory
+from discovery.search import situation, streams
+from discovery.search.search import Search
+from discovery.search.streams import Purpose
 from mpo import treefile
+from mpo.jsonlines import Line, strict
 from mpo.objectives import Objective
 from mpo.versions import versions
 
@@ -128,8 +128,8 @@ def write(
     if not primary():
         return
     from discovery import report
-    from discovery.figures import search_curve
-    from discovery.landscape import Grid, draw
+    from discovery.evidence.figures import search_curve
+    from discovery.evidence.landscape import Grid, draw
 
     about = provenance(config, progress.lines, result, command)
     mpo.save(result.objective, folder.objective, about)

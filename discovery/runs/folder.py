@@ -8,7 +8,7 @@ from pathlib import Path
 
 from discovery.config import Config
 from discovery.config.reading import differences
-from discovery.locked import LOCK, locked
+from discovery.host.locked import LOCK, locked
 from mpo import treefile
 from mpo.errors import RequestError
 

@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from discovery.processes import primary, same_everywhere
-from discovery.runs import log
+from discovery.host.processes import primary, same_everywhere
+from discovery.host.stopping import Interrupted, Stop
 from discovery.runs.checkpoints import Checkpoints
 from discovery.runs.folder import Folder
 from discovery.runs.watch import Watcher
-from discovery.search import Measured, Search, State
-from discovery.stopping import Interrupted, Stop
+from discovery.search.search import Measured, Search, State
+from mpo import jsonlines as log
 from mpo.versions import versions
 
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "evosax", "optax", "brax", "numpy")

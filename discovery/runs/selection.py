@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from discovery import statistics, streams
-from discovery.cohort import Cohort
 from discovery.config import Evaluation
+from discovery.evidence import statistics
+from discovery.evidence.statistics import Mean
 from discovery.runs.folder import Folder
-from discovery.search import Search, State
-from discovery.statistics import Mean
-from discovery.streams import Purpose
+from discovery.search import streams
+from discovery.search.cohort import Cohort
+from discovery.search.search import Search, State
+from discovery.search.streams import Purpose
 from mpo.errors import RequestError, unknown
 from mpo.objectives import Objective
 

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from discovery.config import Config
-from discovery.runs.log import Line
 from discovery.runs.watch import Everyone, Lines, Rates, Terminal, Watcher
 from mpo import treefile
 from mpo.errors import RequestError, unknown
+from mpo.jsonlines import Line
 
 
 class TensorBoard(Watcher):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from discovery.processes import same_everywhere
-from discovery.runs.log import Line
-from discovery.statistics import number
-from discovery.stopping import Interrupted, Stop
+from discovery.evidence.statistics import number
+from discovery.host.processes import same_everywhere
+from discovery.host.stopping import Interrupted, Stop
+from mpo.jsonlines import Line
 
 
 class Watcher(ABC):

@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from envs.bandit import exact
-from envs.bandit.nearest import nearest
-from envs.bandit.reference import SQUASH, Vector, cauchy_bins, tilted
+from envs.bandit.reference import SQUASH, Vector, cauchy_bins, nearest, tilted
 from envs.base import Params, Response, Task
 from mpo.errors import RequestError, unknown
 from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy

@@ -13,8 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from envs.base import Params, Task
-from envs.data.kinds import Cast, kind
-from envs.data.recipe import Recipe
+from envs.data.recipe import Cast, Recipe, kind
 from envs.judge import Judge, rank
 
 CHUNK_BYTES = 2**28
@@ -41,7 +40,7 @@ _SETTINGS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 
 
 def cast(recipe: Recipe) -> Cast:
-    """Return who produces each response before ranking, [rows, K] (see `envs.data.kinds`)."""
+    """Return who produces each response before ranking, [rows, K] (see `envs.data.recipe`)."""
     key = jax.random.split(jax.random.key(recipe.seed))[0]
     return kind(recipe.kind).cast(key, recipe.rows, recipe.responses)
 

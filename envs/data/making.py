@@ -13,8 +13,8 @@ from envs.base import Params, Task
 from envs.data import archive, generate
 from envs.data.cache import cached
 from envs.data.dataset import About, Dataset, load
-from envs.data.kinds import kind as kind_named
 from envs.data.recipe import Author, Recipe, settings_of
+from envs.data.recipe import kind as kind_named
 from envs.judge import Judge, temperature
 from mpo.errors import RequestError
 from mpo.versions import versions

@@ -1,8 +1,7 @@
 """PPO for the reference agents: pure iterations, compiled in chunks, resumable bit for bit."""
 
 from envs.ppo.environment import Environment
-from envs.ppo.gae import advantages
-from envs.ppo.learner import PPO, TrainState
+from envs.ppo.learner import PPO, TrainState, advantages
 from envs.ppo.settings import PRESETS, Settings
 from envs.ppo.training import Line, read_log, train
 

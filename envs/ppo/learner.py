@@ -1,5 +1,9 @@
-"""PPO (Schulman et al. 2017, arXiv 1707.06347): one iteration is a pure function of its state."""
+"""PPO (Schulman et al. 2017, arXiv 1707.06347): one iteration is a pure function of its state.
 
+With its critic, its running moments, and advantages that tell falls from time limits.
+"""
+
+import itertools
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -7,16 +11,116 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from envs.ppo import environment as crowds
-from envs.ppo import gae, moments
-from envs.ppo.critic import Critic
+from envs.ppo import learner as gae
+from envs.ppo import learner as moments
 from envs.ppo.environment import Crowd, Environment, Transition
-from envs.ppo.moments import Moments
 from envs.ppo.settings import Settings
 from mpo.pytree import pytree
 from mpo.train.optimizer import Optimizer
+
+
+def advantages(
+    reward: Float[Array, "steps envs"],
+    value: Float[Array, "steps envs"],
+    next_value: Float[Array, "steps envs"],
+    terminated: Bool[Array, "steps envs"],
+    ended: Bool[Array, "steps envs"],
+    discount: float,
+    trace: float,
+) -> Float[Array, "steps envs"]:
+    """Return A_t = δ_t + γ λ A_{t+1}, with δ_t = r_t + γ V(s_{t+1}) − V(s_t).
+
+    Schulman et al. 2016 (arXiv 1506.02438). A fall (`terminated`) has no future
+    value; a time limit (`ended` without `terminated`) keeps it, so that the agent
+    does not take the clock for a property of the world. Both cut the sum.
+
+    Args:
+      reward: reward of each step.
+      value: V of the state before the step.
+      next_value: V of the state after it, before any reset.
+      terminated: the step ended in a fall.
+      ended: the step was the last of its episode, for whatever reason.
+      discount: γ.
+      trace: λ.
+    """
+    surprise = reward + discount * jnp.where(terminated, 0.0, next_value) - value
+    keep = jnp.where(ended, 0.0, discount * trace)
+
+    def back(after: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+        delta, weight = now
+        total = delta + weight * after
+        return total, total
+
+    return jax.lax.scan(back, jnp.zeros_like(reward[0]), (surprise, keep), reverse=True)[1]
+
+
+Weights = tuple[tuple[Array, Array], ...]
+
+
+@dataclass(frozen=True)
+class Critic:
+    """V(s) of an observation of `observation_size` entries."""
+
+    observation_size: int
+    hidden: tuple[int, ...] = (64, 64)
+
+    def init(self, key: PRNGKeyArray) -> Weights:
+        """Draw orthogonal kernels; biases are zero."""
+        sizes = (self.observation_size, *self.hidden, 1)
+        shapes = tuple(itertools.pairwise(sizes))
+        gains = (2.0**0.5,) * len(self.hidden) + (1.0,)
+        return tuple(
+            (jax.nn.initializers.orthogonal(gain)(k, shape), jnp.zeros(shape[1]))
+            for k, gain, shape in zip(
+                jax.random.split(key, len(shapes)), gains, shapes, strict=True
+            )
+        )
+
+    def value(self, weights: Weights, observation: Float[Array, "batch obs"]) -> Array:
+        """Return the value of each (normalised) observation, shape [batch]."""
+        *hidden, (kernel, bias) = weights
+        x = observation
+        for k, b in hidden:
+            x = jnp.tanh(x @ k + b[None])
+        return (x @ kernel + bias[None])[:, 0]
+
+
+@pytree
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance of everything seen, per entry of an item; a pytree."""
+
+    count: Array
+    mean: Array
+    variance: Array
+
+    @property
+    def std(self) -> Array:
+        """Standard deviation, kept from zero: what never varied must not explode when it does."""
+        return jnp.maximum(jnp.sqrt(self.variance), 1e-3)
+
+
+def nothing(shape: tuple[int, ...]) -> Moments:
+    """Return the moments of items of `shape` before any was seen: mean 0, variance 1."""
+    return Moments(count=jnp.zeros(()), mean=jnp.zeros(shape), variance=jnp.ones(shape))
+
+
+def update(moments: Moments, batch: Float[Array, "items *shape"]) -> Moments:
+    """Take a batch in (Chan, Golub, LeVeque 1979: moments of two sets joined)."""
+    size = batch.shape[0]
+    total = moments.count + size
+    gap = jnp.mean(batch, axis=0) - moments.mean
+    share = size / total
+    variance = (1 - share) * moments.variance + share * jnp.var(batch, axis=0)
+    return Moments(
+        count=total,
+        mean=moments.mean + share * gap,
+        variance=variance + share * (1 - share) * jnp.square(gap),
+    )
+
 
 Metrics = dict[str, Array]
 

@@ -11,7 +11,7 @@ import typer
 
 from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json
-from discovery.stopping import Interrupted
+from discovery.host.stopping import Interrupted
 from mpo import treefile
 
 if TYPE_CHECKING:

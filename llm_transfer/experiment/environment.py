@@ -7,6 +7,13 @@ from typing import Final
 from llm_transfer.experiment.settings import TINY
 from mpo.errors import RequestError
 
+
+def cannot_load(what: str, name: str, error: Exception) -> RequestError:
+    """Build the error for `what` is called `name`, with the first line of a library's reason."""
+    reason = str(error).split("\n", 1)[0]
+    return RequestError(f"cannot load {what} {name!r}: {reason}")
+
+
 NEEDED: Final = ("torch", "transformers", "trl", "datasets", "peft")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from llm_transfer.experiment.failures import cannot_load
+from llm_transfer.experiment.environment import cannot_load
 from llm_transfer.trainers.rows import encode
 from mpo.errors import RequestError
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from llm_transfer.experiment import faults, sources
-from llm_transfer.experiment.failures import cannot_load
+from llm_transfer.experiment import sources
+from llm_transfer.experiment import sources as faults
+from llm_transfer.experiment.environment import cannot_load
 from llm_transfer.experiment.judges import Judge, judge
 from llm_transfer.experiment.sampling import Sampler, said, sample
 from llm_transfer.experiment.settings import TINY, Settings

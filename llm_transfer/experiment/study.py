@@ -22,10 +22,10 @@ from llm_transfer.experiment.ledger import (
 from llm_transfer.experiment.measure import measured
 from llm_transfer.experiment.routes import finetuned
 from llm_transfer.experiment.settings import Settings, objective_and_settings
-from llm_transfer.expressions import digest
 from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 from llm_transfer.trainers.rows import REWARD
 from mpo.errors import RequestError
+from mpo.expressions import digest
 
 TUNING_SEEDS = 1000  # those of tuning begin here, and are not those of the report
 SPLIT = {TUNE: "validation", TEST: "test"}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from discovery.statistics import difference, mean
+from discovery.evidence.statistics import difference, mean
 from llm_transfer.experiment.ledger import BASE, TEST, Ledger, Result
 from llm_transfer.experiment.settings import Settings
 from llm_transfer.experiment.study import chosen_rate, validation

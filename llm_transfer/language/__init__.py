@@ -16,7 +16,7 @@ _WHERE: Final = {
     "models": "siblings",
     "preferences": "corpus",
     "reward": "judge",
-    "tokenizer": "encoding",
+    "tokenizer": "lexicon",
 }
 
 __all__ = list(_WHERE)

@@ -1,6 +1,34 @@
-"""The words of a small language, and what each of them demands of the others."""
+"""The words of a small language, what each demands of the others, and their tokenizer."""
 
-from typing import Final
+from typing import Any, Final
+
+PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+
+# A prompt and a story in one conversation: what messages hold, and the end of the last answer.
+TEMPLATE = (
+    "{% for m in messages %}{{ m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% else %}{{ ' ' }}{% endif %}{% endfor %}"
+)
+
+
+def tokenizer() -> Any:
+    """Return the tokenizer, as `transformers` has it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: i for i, word in enumerate((PAD, END, UNKNOWN, *words()))}
+    fast = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    fast.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=fast,
+        pad_token=PAD,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        chat_template=TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
 
 ANIMALS: Final = {
     "fox": "foxes", "owl": "owls", "bear": "bears", "hare": "hares", "wolf": "wolves",

@@ -13,7 +13,7 @@ from typing import Final
 
 import llm_transfer.language.pretrain as pretraining
 from envs.data import cache_folder
-from llm_transfer.language.encoding import tokenizer
+from llm_transfer.language.lexicon import tokenizer
 from llm_transfer.language.recipes import SCALES, Recipe
 from mpo.errors import RequestError, unknown
 

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import mpo
-from llm_transfer.expressions import Expression, Named, expression, from_json, look_up, to_json
 from llm_transfer.snippets.dialect import JAX, TORCH, Dialect
-from llm_transfer.snippets.function import function
+from llm_transfer.snippets.function import execute, function
 from llm_transfer.snippets.header import Notes, Origin, commented, header
 from llm_transfer.snippets.latex import latex
-from llm_transfer.snippets.loading import execute
 from llm_transfer.snippets.parity import Parity, prove
 from mpo.artifact.places import is_place
 from mpo.errors import RequestError, unknown
+from mpo.expressions import Expression, Named, expression, from_json, look_up, to_json
 from mpo.objectives import OBJECTIVES, Objective
 
 

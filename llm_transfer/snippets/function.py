@@ -1,13 +1,14 @@
-"""A formula as the text of one pure function, in any dialect."""
+"""A formula as the text of one pure function, in any dialect, in lines that are not too long."""
 
+import ast
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
-from llm_transfer.expressions import Definition, Expression
-from llm_transfer.snippets import layout
 from llm_transfer.snippets.dialect import Dialect
+from mpo.expressions import Definition, Expression
 
 WIDTH = 100
 _MEANING = {
@@ -134,12 +135,12 @@ def _nested(
 
 def _body(definition: Definition, printer: AbstractPythonCodePrinter) -> Iterator[str]:
     for name, part in definition.parts:
-        yield from layout.statement(f"{name} = ", printer.doprint(part), WIDTH - 8)
+        yield from statement(f"{name} = ", printer.doprint(part), WIDTH - 8)
     value = printer.doprint(definition.value)
     if definition.value.is_number:  # as an array, which stays NaN where the argument is NaN
         like = definition.parameters[0]
         value = f"{value} + 0 * {like}" if definition.value else f"0 * {like}"
-    yield from layout.statement("return ", value, WIDTH - 8)
+    yield from statement("return ", value, WIDTH - 8)
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:
@@ -149,3 +150,90 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
 def _plain(text: str) -> str:
     """Return a text that stays within a docstring and a line of a comment."""
     return " ".join(text.split()).replace("\\", "/").replace('"', "'")
+
+
+_STEP: Final = "    "
+_SIGNS: Final = {ast.Add: "+ ", ast.Sub: "- ", ast.Mult: "* ", ast.Div: "/ ", ast.Pow: "** "}
+_SUM: Final = (ast.Add, ast.Sub)
+_PRODUCT: Final = (ast.Mult, ast.Div)
+
+
+def statement(prefix: str, expression: str, width: int) -> Iterator[str]:
+    """Yield the lines of `prefix`, such as "x = " or "return ", and an expression."""
+    yield from _lines(ast.parse(expression, mode="eval").body, prefix, "", width)
+
+
+def _lines(
+    tree: ast.expr, before: str, after: str, width: int, enclosed: bool = False
+) -> Iterator[str]:
+    """Yield the lines of a tree, in parentheses if it is `enclosed` or needs several lines."""
+    text = ast.unparse(tree)
+    line = f"{before}({text}){after}" if enclosed else f"{before}{text}{after}"
+    if len(line) <= width:
+        yield line
+    elif isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
+        before, after = (f"{before}(-", f"){after}") if enclosed else (f"{before}-", after)
+        enclosed = isinstance(tree.operand, ast.BinOp)
+        yield from _lines(tree.operand, before, after, width, enclosed)
+    elif isinstance(tree, ast.Call):
+        yield f"{before}{ast.unparse(tree.func)}("
+        for argument in tree.args:
+            yield from _deeper(_argument(argument, width - len(_STEP)))
+        yield f"){after}"
+    elif isinstance(tree, ast.BinOp):
+        yield f"{before}("
+        yield from _deeper(_split(tree, "", width - len(_STEP)))
+        yield f"){after}"
+    else:
+        yield line
+
+
+def _argument(tree: ast.expr, width: int) -> Iterator[str]:
+    """Yield the lines of an argument, which needs no parentheses where it is long."""
+    if isinstance(tree, ast.BinOp) and len(ast.unparse(tree)) + 1 > width:
+        yield from _split(tree, ",", width)
+    else:
+        yield from _lines(tree, "", ",", width)
+
+
+def _split(tree: ast.BinOp, after: str, width: int) -> Iterator[str]:
+    """Yield the operands of a tree, each on lines of its own."""
+    *operands, last = _operands(tree)
+    for (sign, operand), end in (*((one, "") for one in operands), (last, after)):
+        enclosed = _binds_less(operand, tree, first=not sign)
+        yield from _lines(operand, sign, end, width, enclosed)
+
+
+def _deeper(lines: Iterator[str]) -> Iterator[str]:
+    return (_STEP + line for line in lines)
+
+
+def _operands(tree: ast.BinOp) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the terms of a sum, or the factors of a product, each with the sign before it."""
+    left = tree.left
+    if any(_both(kind, tree, left) for kind in (_SUM, _PRODUCT)):
+        assert isinstance(left, ast.BinOp)
+        yield from _operands(left)
+    else:
+        yield "", left
+    yield _SIGNS[type(tree.op)], tree.right
+
+
+def _both(kind: tuple[type[ast.operator], ...], tree: ast.BinOp, other: ast.expr) -> bool:
+    return isinstance(tree.op, kind) and isinstance(other, ast.BinOp) and isinstance(other.op, kind)
+
+
+def _binds_less(operand: ast.expr, tree: ast.BinOp, first: bool) -> bool:
+    """Return whether an operand must be in parentheses: all but the terms of sums are."""
+    if isinstance(operand, ast.UnaryOp):
+        return not first or isinstance(tree.op, ast.Pow)
+    if not isinstance(operand, ast.BinOp):
+        return False
+    return not isinstance(tree.op, _SUM) or isinstance(operand.op, _SUM)
+
+
+def execute(text: str) -> Callable[..., Any]:
+    """Return the function `loss` of a snippet that this package wrote, run in a new namespace."""
+    namespace: dict[str, Any] = {"__name__": "snippet"}
+    exec(compile(text, "<exported loss>", "exec"), namespace)
+    return namespace["loss"]

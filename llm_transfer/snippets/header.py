@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from llm_transfer.expressions import Expression
 from llm_transfer.snippets.dialect import LOWEST, Dialect
-from llm_transfer.snippets.parity import Parity
-from llm_transfer.snippets.points import HIGHEST
+from llm_transfer.snippets.parity import HIGHEST, Parity
 from mpo.artifact import Provenance
+from mpo.expressions import Expression
 from mpo.versions import versions
 
 _INDENT = " " * 13

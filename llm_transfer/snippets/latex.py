@@ -9,9 +9,9 @@ import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 from sympy.printing.latex import LatexPrinter
 
-from llm_transfer.expressions import Expression
-from llm_transfer.expressions.system import symbol
 from llm_transfer.snippets.printers import readable
+from mpo.expressions import Expression
+from mpo.expressions.system import symbol
 
 _SYMBOLS: Final = {
     "logp_w": r"\log\pi(y_w)",

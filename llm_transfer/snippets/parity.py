@@ -12,25 +12,161 @@ a snippet is held to a few times that movement instead, and the points are count
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from llm_transfer.expressions import Expression, expression, in_double
-from llm_transfer.snippets import evaluation
-from llm_transfer.snippets.dialect import JAX
-from llm_transfer.snippets.evaluation import Evaluated
-from llm_transfer.snippets.function import function
-from llm_transfer.snippets.loading import execute
-from llm_transfer.snippets.points import Points, points
+from llm_transfer.snippets.dialect import JAX, LOWEST
+from llm_transfer.snippets.function import execute, function
+from mpo.comparison import Comparison
+from mpo.expressions import INPUTS, Expression, expression, in_double
+from mpo.logspace import LOWEST_INVERTED
 from mpo.objectives import Objective
+
+RANDOM: Final = 640
+HIGHEST: Final = 10.0
+# Where branches of `mpo.logspace` and of the potentials meet, both sides of x = 1, and the
+# ends: a response of thousands of tokens, a density.
+EDGES: Final = (
+    LOWEST, LOWEST_INVERTED, -30.0, -1.0, float(np.log(0.5)), float(np.log1p(-1e-3)), -1e-6, -1e-12,
+    0.0, 1e-6, 1.0, HIGHEST,
+)  # fmt: skip
+_GAPS: Final = (-1e3, -40.0, 0.0, 40.0, 1e3)  # of rewards
+
+Points = dict[str, np.ndarray]
+
+
+def points(expression: Expression, seed: int = 0) -> Points:
+    """Return values of every input that `expression` needs, shape [N], in double precision.
+
+    What is drawn is log π per token, or of the whole response if the objective takes sums:
+    ordinary, tiny, huge, and above zero (a density). The edges are all pairs of `EDGES`, of
+    length one, once with the reference at the policy and once far from it.
+    """
+    rng = np.random.default_rng(seed)
+    drawn, edge = _drawn(rng), _edges()
+    every = {name: np.concatenate([drawn[name], edge[name]]) for name in INPUTS}
+    if expression.length_normalise:
+        for name in ("logp_w", "logp_l", "ref_logp_w", "ref_logp_l"):
+            every[name] = every[name] * np.maximum(every[f"len_{name[-1]}"], 1)
+    return {name: every[name] for name in expression.inputs}
+
+
+def _drawn(rng: np.random.Generator) -> Points:
+    shape = (RANDOM,)
+
+    def log_pi() -> np.ndarray:
+        kinds = (
+            -rng.uniform(0, 30, shape),
+            -np.exp(rng.uniform(np.log(1e-12), np.log(-LOWEST), shape)),
+            rng.uniform(0, HIGHEST, shape),
+        )
+        return np.choose(rng.choice(3, shape, p=(0.6, 0.3, 0.1)), kinds)
+
+    log_w, log_l = log_pi(), log_pi()
+    near = {"logp_w": log_w, "logp_l": log_l}
+    return near | {
+        "len_w": rng.integers(0, 500, shape).astype(float),
+        "len_l": rng.integers(0, 500, shape).astype(float),
+        "ref_logp_w": np.where(rng.random(shape) < 0.8, log_w + rng.normal(0, 3, shape), log_pi()),
+        "ref_logp_l": np.where(rng.random(shape) < 0.8, log_l + rng.normal(0, 3, shape), log_pi()),
+        "reward_w": rng.normal(0, 3, shape),
+        "reward_l": rng.normal(0, 3, shape),
+        "progress": rng.choice([0.0, 0.25, 0.5, 1.0, *rng.random(8)], shape),
+    }
+
+
+def _edges() -> Points:
+    log_w, log_l, far = (grid.ravel() for grid in np.meshgrid(EDGES, EDGES, (0.0, 1.0)))
+    ones = np.ones_like(log_w)
+    gap = np.resize(_GAPS, log_w.shape)
+    return {
+        "logp_w": log_w,
+        "logp_l": log_l,
+        "len_w": ones,
+        "len_l": ones,
+        "ref_logp_w": np.where(far > 0, -30.0, log_w),
+        "ref_logp_l": np.where(far > 0, -1.0, log_l),
+        "reward_w": gap,
+        "reward_l": 0 * ones,
+        "progress": np.resize((0.0, 1.0, 0.5), log_w.shape),
+    }
+
+
+Loss = Callable[..., Any]
+
+# Each program runs once: what counts is the time to compile it, halved on a network by this.
+_COMPILER: Final = {"xla_backend_optimization_level": 0}
+
+
+class Evaluated(NamedTuple):
+    """Losses, shape [N], and their gradients by log π of chosen and rejected, shape [N, 2]."""
+
+    values: np.ndarray
+    gradients: np.ndarray
+
+
+def of_objective(objective: Objective, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate the objective of `mpo`, computed in `dtype`."""
+
+    def loss(numbers: Objective, logp: tuple[Any, Any], given: dict[str, Any]) -> Any:
+        def both(name: str) -> Any:
+            names = [f"{name}_{side}" for side in "wl"]
+            return jnp.stack([given[one] for one in names]) if names[0] in given else None
+
+        lengths = both("len")
+        pair = Comparison(
+            logp=jnp.stack(logp),
+            length=jnp.ones(2, dtype) if lengths is None else lengths,
+            ref_logp=both("ref_logp"),
+            reward=both("reward"),
+        )
+        return numbers(pair, given.get("progress", 0.0))
+
+    with jax.enable_x64(dtype is np.float64):
+        numbers = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), objective)
+        return _of_jax(loss, numbers, points, dtype)
+
+
+def of_jax(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate a JAX function of one pair, computed in `dtype`."""
+
+    def of_pair(_: None, logp: tuple[Any, Any], given: dict[str, Any]) -> Any:
+        return loss(*logp, **given)
+
+    with jax.enable_x64(dtype is np.float64):
+        return _of_jax(of_pair, None, points, dtype)
+
+
+def _of_jax(loss: Loss, numbers: Any, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate a loss of numbers that all pairs share, of log π, and of the other inputs."""
+    given = {name: jnp.asarray(values, dtype) for name, values in points.items()}
+    logp = (given.pop("logp_w"), given.pop("logp_l"))
+    of_each = jax.vmap(jax.value_and_grad(loss, argnums=1), in_axes=(None, 0, 0))
+    values, gradients = jax.jit(of_each, compiler_options=_COMPILER)(numbers, logp, given)
+    return Evaluated(np.asarray(values), np.stack(gradients, axis=-1))
+
+
+def of_torch(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate a PyTorch function of pairs, computed in `dtype`."""
+    import torch
+
+    given = {name: torch.as_tensor(values.astype(dtype)) for name, values in points.items()}
+    logp = [given[name].requires_grad_() for name in ("logp_w", "logp_l")]
+    values = loss(**given)
+    total = values.sum() + 0 * sum(one.sum() for one in logp)  # of those it does not use: zero
+    gradients = torch.autograd.grad(total, logp)
+    return Evaluated(values.detach().numpy(), np.stack([one.numpy() for one in gradients], axis=-1))
+
 
 Oracle = Callable[[Points, type[np.floating]], Evaluated]
 
 TOLERANCE: Final[dict[type[np.floating], float]] = {np.float64: 1e-12, np.float32: 1e-5}
 EVALUATE: Final[dict[str, Callable[..., Evaluated]]] = {
-    "torch": evaluation.of_torch,
-    "jax": evaluation.of_jax,
+    "torch": of_torch,
+    "jax": of_jax,
 }
 _MOVES, _MULTIPLE = 8, 16.0  # how often inputs are moved; what multiple of it is allowed
 _LEAST_SHARE = 0.5  # of the points must be comparable, for a comparison to prove anything
@@ -88,8 +224,8 @@ def prove(
 
 def _oracle(objective: Objective | Expression) -> Oracle:
     if isinstance(objective, Expression):
-        return partial(evaluation.of_jax, execute(function(objective, JAX)))
-    return partial(evaluation.of_objective, in_double(objective))
+        return partial(of_jax, execute(function(objective, JAX)))
+    return partial(of_objective, in_double(objective))
 
 
 def _with_movement(

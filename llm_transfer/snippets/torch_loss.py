@@ -6,11 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from llm_transfer.expressions import Expression, Named, resolve
 from llm_transfer.snippets.dialect import TORCH
-from llm_transfer.snippets.function import function
-from llm_transfer.snippets.loading import execute
+from llm_transfer.snippets.function import execute, function
 from mpo.errors import RequestError
+from mpo.expressions import Expression, Named, resolve
 
 
 @dataclass(frozen=True)

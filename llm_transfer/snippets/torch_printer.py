@@ -6,8 +6,8 @@ import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 from sympy.printing.pytorch import TorchPrinter
 
-from llm_transfer.expressions.functions import logsigmoid, sigmoid
 from llm_transfer.snippets.printers import ArrayPrinter
+from mpo.expressions.functions import logsigmoid, sigmoid
 
 _COUNTS: Final = ("len_w", "len_l")  # they have no gradients
 _CLAMP: Final = {"maximum": "min", "minimum": "max"}

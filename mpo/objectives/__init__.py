@@ -4,9 +4,8 @@ from typing import Final
 
 from mpo.objectives.base import Objective
 from mpo.objectives.direct import CDPO, DPO, IPO, WDPO
-from mpo.objectives.likelihood import SFT
 from mpo.objectives.mirror import MPO, ClosedForm, MPOReference
-from mpo.objectives.reference_free import ORPO, SimPO
+from mpo.objectives.reference_free import ORPO, SFT, SimPO
 from mpo.objectives.reward_aware import DistillDPO, RPOBackward, RPOLeaveOneOut, RPOSquared
 
 OBJECTIVES: Final[dict[str, type[Objective]]] = {

@@ -1,4 +1,4 @@
-"""Objectives that need no reference policy: SimPO and ORPO."""
+"""Objectives that need no reference policy: SFT, SimPO and ORPO."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -11,6 +11,19 @@ from mpo.logspace import log_odds
 from mpo.objectives.base import Loss, Number, Objective, margin
 from mpo.pytree import pytree
 from mpo.settings import number, switch
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class SFT(Objective):
+    """-log π(y_w): supervised fine-tuning on the best response."""
+
+    name: ClassVar = "sft"
+
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        """Return -log π(y_w)."""
+        return -c.logp[0]
 
 
 @final

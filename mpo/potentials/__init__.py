@@ -5,12 +5,11 @@ from collections.abc import Callable
 from typing import Final
 
 from mpo.errors import unknown
-from mpo.potentials.base import OmegaPotential, Potential
+from mpo.mirror import Numeric
+from mpo.potentials.base import OmegaPotential, Potential, Role
 from mpo.potentials.basis import FUNCTIONS, BasisPotential
 from mpo.potentials.named import Euclidean, Log, Logit, Tsallis
 from mpo.potentials.network import ACTIVATIONS, NetworkPotential
-from mpo.potentials.numeric import Numeric
-from mpo.potentials.roles import Role
 from mpo.settings import build
 
 POTENTIALS: Final[dict[str, Callable[..., Potential]]] = {

@@ -1,9 +1,39 @@
-"""What a potential is: an increasing function of a probability, given its logarithm."""
+"""What a potential is: an increasing function of a probability, given its logarithm.
+
+Its role is the place it has in an objective.
+"""
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
 
 from jaxtyping import Array, Float
+
+from mpo.errors import unknown
+from mpo.logspace import log_odds
+
+
+class Role(StrEnum):
+    """Where a potential stands: ψ acts on the chosen response, φ⁻¹ compares the two."""
+
+    PSI = "psi"
+    PHI_INV = "phi_inv"
+
+
+ORPO: Final[dict[Role, Callable[[Float[Array, "*n"]], Float[Array, "*n"]]]] = {
+    Role.PSI: lambda log_x: log_x,
+    Role.PHI_INV: log_odds,
+}
+
+
+def role(name: str) -> Role:
+    """Return the role called `name`."""
+    if name not in list(Role):
+        raise unknown("role of a potential", name, list(Role))
+    return Role(name)
+
 
 Progress = float | Float[Array, ""]
 

@@ -11,10 +11,9 @@ from jaxtyping import Array, Float
 
 from mpo.errors import RequestError, unknown
 from mpo.logspace import log_odds, log_probability, probability
-from mpo.potentials.base import Potential, Progress
+from mpo.potentials.base import Potential, Progress, Role
+from mpo.potentials.base import role as named_role
 from mpo.potentials.nonnegative import positivity
-from mpo.potentials.roles import Role
-from mpo.potentials.roles import role as named_role
 from mpo.pytree import pytree
 from mpo.settings import Leaf
 

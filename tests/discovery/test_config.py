@@ -150,7 +150,7 @@ def test_reading_a_description_starts_no_computation():
     """Or the devices of the host could not be chosen any more."""
     program = (
         "from discovery import config; config.presets(); config.preset('quick')\n"
-        "from discovery import startup; startup.host_devices(3)\n"
+        "from discovery.host import startup; startup.host_devices(3)\n"
         "import jax; assert jax.device_count() == 3, jax.device_count()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=_plain_environment())

@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, situation, streams
-from discovery.evaluation import GRIDS, Contestant, Store, Table, evaluate, folder, tune, tuning
-from discovery.evaluation.folder import Evaluation, earlier, run
-from discovery.evaluation.tuned_file import read_tuned, tuned_into
-from discovery.evaluation.tuning import FACTORS
-from discovery.locked import locked
-from discovery.processes import all_devices, machine
-from discovery.statistics import Mean
-from discovery.stopping import Interrupted
-from discovery.streams import Purpose
+from discovery import config
+from discovery.evidence import GRIDS, Contestant, Store, Table, evaluate, tune, tuning
+from discovery.evidence import evaluation as folder
+from discovery.evidence.evaluation import Evaluation, earlier, run
+from discovery.evidence.statistics import Mean
+from discovery.evidence.tuned_file import read_tuned, tuned_into
+from discovery.evidence.tuning import FACTORS
+from discovery.host.locked import locked
+from discovery.host.processes import all_devices, machine
+from discovery.host.stopping import Interrupted
+from discovery.search import situation, streams
+from discovery.search.streams import Purpose
 from mpo.errors import RequestError
 from tests.discovery.conftest import TINY
 
@@ -149,7 +151,7 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
     tuned = tune("orpo", ground, key, 2, 4)
     assert tuned.tried == len(FACTORS) * len(GRIDS["orpo"]["lam"])
     keys = jax.random.split(key, 2)
-    from discovery.cohort import Cohort, repeated
+    from discovery.search.cohort import Cohort, repeated
 
     cohort = Cohort(ground, 4)
     worth = {}

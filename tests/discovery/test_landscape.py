@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import trajectory
 from discovery.cli import main
-from discovery.landscape import MOMENTS, Grid, draw, landscape, panels
-from discovery.trajectory import Trajectory
+from discovery.evidence import trajectory
+from discovery.evidence.landscape import MOMENTS, Grid, draw, landscape, panels
+from discovery.evidence.trajectory import Trajectory
 from mpo.potentials import BasisPotential
 
 EARLY, LATE = (BasisPotential.of({"log": weight}) for weight in (0.5, 2.0))

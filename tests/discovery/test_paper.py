@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import situation, startup
 from discovery.cli import main
 from discovery.config import presets
-from discovery.evaluation import Store, tuning
-from discovery.evaluation.tuned_file import read_tuned
+from discovery.config.scales import SCALES
+from discovery.evidence import Store, tuning
+from discovery.evidence.tuned_file import read_tuned
+from discovery.host import startup
+from discovery.host.stopping import Interrupted
 from discovery.paper import Request, exhibit, exhibits, figure, make, table
 from discovery.paper.exhibit import SHAPES as KNOWN_SHAPES
 from discovery.paper.exhibit import from_values
 from discovery.paper.making import SHAPES
-from discovery.scales import SCALES
-from discovery.stopping import Interrupted
+from discovery.search import situation
 from mpo.artifact.places import SHIPPED
 from mpo.errors import RequestError
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, markdown, report
+from discovery import config, report
 from discovery.cli import main
-from discovery.evaluation import Contestant, Store, Table
-from discovery.evaluation.folder import Evaluation, wanted
+from discovery.evidence import Contestant, Store, Table, markdown
+from discovery.evidence.evaluation import Evaluation, wanted
+from discovery.evidence.statistics import mean
 from discovery.runs import finish
 from discovery.runs.folder import Folder
 from discovery.runs.loop import Progress
-from discovery.search import State
-from discovery.statistics import mean
+from discovery.search.search import State
 from mpo.errors import RequestError
 from tests.discovery.conftest import TINY
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, situation
-from discovery.cohort import Cohort, repeated
-from discovery.processes import all_devices
-from discovery.search import PROBES, Search, searched, shared
-from discovery.streams import Purpose
+from discovery import config
+from discovery.host.processes import all_devices
+from discovery.search import situation
+from discovery.search.cohort import Cohort, repeated
+from discovery.search.search import PROBES, Search, searched, shared
+from discovery.search.streams import Purpose
 from tests.discovery.conftest import TINY
 
 
@@ -150,7 +151,7 @@ def test_a_member_with_a_failed_agent_ranks_last(climbed):
 
 
 def test_purposes_share_no_key_and_no_data(tiny):
-    from discovery import streams
+    from discovery.search import streams
 
     keys = {
         bytes(np.asarray(jax.random.key_data(streams.key(p, s)))) for p in Purpose for s in (0, 1)
@@ -166,10 +167,11 @@ def test_purposes_share_no_key_and_no_data(tiny):
 PROGRAM = """
 import json, sys
 import jax, numpy as np
-from discovery import config, situation
-from discovery.processes import all_devices
-from discovery.search import Search
-from discovery.streams import Purpose
+from discovery import (config)
+from discovery.search import situation
+from discovery.host.processes import all_devices
+from discovery.search.search import Search
+from discovery.search.streams import Purpose
 described = config.from_json(json.loads(sys.argv[1]))
 search = Search(described, situation.prepare(described, Purpose.DISCOVERY, all_devices()))
 state, out = search.init(), []

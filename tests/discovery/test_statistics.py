@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from discovery.statistics import difference, mean, number, signed
+from discovery.evidence.statistics import difference, mean, number, signed
 
 RNG = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.strategies import (
+from discovery.search.strategies import (
     SHAPINGS,
     STRATEGIES,
     Settings,

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, situation, trajectory
-from discovery.cohort import Cohort, repeated
-from discovery.processes import all_devices
-from discovery.streams import Purpose
+from discovery import config
+from discovery.evidence import trajectory
+from discovery.host.processes import all_devices
+from discovery.search import situation
+from discovery.search.cohort import Cohort, repeated
+from discovery.search.streams import Purpose
 from mpo.errors import RequestError
 from mpo.train import snapshots, train, updates_before
 from tests.discovery.conftest import TINY

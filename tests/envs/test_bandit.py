@@ -7,8 +7,7 @@ import pytest
 import scipy.stats
 
 from envs.bandit import LEVELS, TokenBandit
-from envs.bandit.nearest import divergence_per_token, nearest
-from envs.bandit.reference import cauchy_bins, tilted
+from envs.bandit.reference import cauchy_bins, divergence_per_token, nearest, tilted
 from mpo.errors import RequestError
 from mpo.policies import GPTPolicy, MarkovPolicy
 

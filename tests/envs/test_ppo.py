@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.ppo import PPO, PRESETS, Settings, advantages, moments, read_log, train
+from envs.ppo import PPO, PRESETS, Settings, advantages, read_log, train
+from envs.ppo import learner as moments
 from mpo import treefile
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import envs
-from envs import raycast, view
+from envs import picture as raycast
+from envs import picture as view
 from mpo.errors import RequestError
 
 RED = jnp.array([[0.9, 0.1, 0.1]])

@@ -4,7 +4,8 @@ import jax
 import pytest
 
 from discovery.cli import main
-from envs import agents, registry, view
+from envs import agents, registry
+from envs import picture as view
 from envs.agents import Agent, Measurement, Provenance
 
 

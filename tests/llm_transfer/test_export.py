@@ -14,12 +14,12 @@ import pytest
 import llm_transfer
 import mpo
 from discovery.cli import main
-from llm_transfer.expressions import from_json, resolve
 from llm_transfer.snippets import parity
 from llm_transfer.snippets.exporting import TARGETS, exported
-from llm_transfer.snippets.loading import execute
+from llm_transfer.snippets.function import execute
 from llm_transfer.snippets.printers import ArrayPrinter
 from mpo.errors import RequestError
+from mpo.expressions import from_json, resolve
 from mpo.objectives import MPO
 from mpo.potentials import BasisPotential, NetworkPotential
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, situation, streams
-from discovery.evaluation import Contestant, evaluate
-from discovery.processes import all_devices
-from discovery.streams import Purpose
+from discovery import config
+from discovery.evidence import Contestant, evaluate
+from discovery.host.processes import all_devices
+from discovery.search import situation, streams
+from discovery.search.streams import Purpose
 
 CLOSE = 0.92
 SEEDS = 3

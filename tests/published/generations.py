@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from discovery import config, startup
+from discovery import config
+from discovery.host import startup
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     # As it was published, so that what is committed of that run says what comes out.
@@ -39,10 +40,10 @@ def generations(name: str, count: int = 2) -> dict[str, Any]:
     """Return fitness of every member, and the middle of the search after each generation."""
     import numpy as np
 
-    from discovery import situation
-    from discovery.processes import all_devices
-    from discovery.search import Search
-    from discovery.streams import Purpose
+    from discovery.host.processes import all_devices
+    from discovery.search import situation
+    from discovery.search.search import Search
+    from discovery.search.streams import Purpose
 
     described = config.changed(config.preset(name), SMALL[name])
     ground = situation.prepare(described, Purpose.DISCOVERY, all_devices())

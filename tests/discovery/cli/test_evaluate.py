@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from discovery import startup
 from discovery.cli import main
+from discovery.host import startup
 
 TINY = ["--preset", "quick", "--set", "data.rows=16", "--set", "training.hyper.updates=2"]
 SMALL = ["--seeds", "2", "--episodes", "2"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from discovery.runs.checkpoints import KEEP, Checkpoints
-from discovery.search import State
+from discovery.search.search import State
 
 # A read that fails leaves orbax's other reads behind in an event loop that is closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

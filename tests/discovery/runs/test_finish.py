@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from discovery import config
-from discovery.evaluation.tuned_file import tuned_into
+from discovery.evidence.tuned_file import tuned_into
 from discovery.runs import Interrupted, discover, trackers
 from discovery.runs.discover import found
 from discovery.runs.folder import Folder

@@ -2,7 +2,7 @@
 
 import json
 
-from discovery.runs import log
+from mpo import jsonlines as log
 
 
 def test_lines_come_back(tmp_path):

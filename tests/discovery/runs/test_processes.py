@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from discovery.processes import joined
+from discovery.host.processes import joined
 from mpo.errors import RequestError
 from tests.discovery.runs.conftest import numbers
 from tests.discovery.runs.test_resume import wait_for

@@ -136,7 +136,7 @@ def test_a_wrong_request_writes_nothing(command, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("full", ["discovery.runs.log.append", "mpo.treefile.replace"])
+@pytest.mark.parametrize("full", ["mpo.jsonlines.append", "mpo.treefile.replace"])
 def test_a_full_disk_is_said_and_loses_nothing(command, tmp_path, whole, monkeypatch, full):
     """Writing fails from the third time on: a line of the log, or a file of the result."""
     folder, calls = tmp_path / "run", []

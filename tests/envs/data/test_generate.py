@@ -8,7 +8,7 @@ import pytest
 
 from envs import data, registry
 from envs.data import KINDS, generate, load
-from envs.data.kinds import EXPERT, REFERENCE, kind
+from envs.data.recipe import EXPERT, REFERENCE, kind
 from envs.judge import Judge
 from mpo.errors import RequestError
 

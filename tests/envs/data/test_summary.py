@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from envs.data import from_arrays, load, statistics
-from envs.data.picture import picture
+from envs.data.summary import picture
 from envs.judge import Judge
 from mpo.errors import RequestError
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from discovery.trajectory import Trajectory
+from discovery.evidence.trajectory import Trajectory
 
 
 def walk(chosen=-2.5, rejected=-2.5, drift=1.0, spread=0.4):

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 import mpo
-from discovery import config, situation, startup, trajectory
+from discovery import config
 from discovery.cli import main
+from discovery.evidence import trajectory
+from discovery.host import startup
+from discovery.search import situation
 from mpo.potentials import BasisPotential
 from tests.discovery.conftest import TINY
 

@@ -9,9 +9,9 @@ import pytest
 import sympy
 
 import mpo
-from llm_transfer.closed_form import PAPER, fit
-from llm_transfer.closed_form.point import READABLE, T, Term, X
-from llm_transfer.closed_form.problem import Problem
+from discovery.closed_form import PAPER, fit
+from discovery.closed_form.point import READABLE, T, Term, X
+from discovery.closed_form.problem import Problem
 from mpo.errors import RequestError
 from mpo.objectives import MPO
 from mpo.potentials import FUNCTIONS, BasisPotential

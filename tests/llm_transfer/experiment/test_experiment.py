@@ -17,7 +17,6 @@ import mpo  # noqa: E402
 from discovery.cli import main  # noqa: E402
 from llm_transfer import language  # noqa: E402
 from llm_transfer.experiment import study  # noqa: E402
-from llm_transfer.experiment.faults import relabelled, replaced  # noqa: E402
 from llm_transfer.experiment.judges import judge, reward_model  # noqa: E402
 from llm_transfer.experiment.lab import Lab  # noqa: E402
 from llm_transfer.experiment.ledger import BASE, TEST, TUNE, Cell, Ledger, Result, read  # noqa: E402
@@ -30,7 +29,11 @@ from llm_transfer.experiment.settings import (  # noqa: E402
     named,
     objective_and_settings,
 )
-from llm_transfer.experiment.sources import load  # noqa: E402
+from llm_transfer.experiment.sources import (  # noqa: E402
+    load,
+    relabelled,
+    replaced,
+)
 from llm_transfer.experiment.table import markdown, summary  # noqa: E402
 from llm_transfer.snippets.torch_loss import torch_loss  # noqa: E402
 from mpo.errors import RequestError  # noqa: E402

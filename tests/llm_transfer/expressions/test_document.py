@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mpo
-from llm_transfer.expressions import Expression, expression, from_json, resolve, to_json
-from llm_transfer.expressions.parsing import read
 from mpo.errors import RequestError
+from mpo.expressions import Expression, expression, from_json, resolve, to_json
+from mpo.expressions.parsing import read
 from mpo.objectives import MPO, OBJECTIVES
 from mpo.potentials import BasisPotential, NetworkPotential
 from mpo.potentials.basis import FUNCTIONS

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mpo
-from llm_transfer.expressions import define, expression, in_double, look_up, resolve
-from llm_transfer.expressions.functions import logsigmoid, sigmoid
 from mpo.errors import RequestError
+from mpo.expressions import define, expression, in_double, look_up, resolve
+from mpo.expressions.functions import logsigmoid, sigmoid
 from mpo.objectives import MPO, OBJECTIVES, Objective
 from mpo.potentials import BasisPotential, Log, Logit, Potential, Tsallis
 from mpo.potentials.nonnegative import POSITIVITIES, positivity

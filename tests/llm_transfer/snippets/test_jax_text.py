@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import mpo
-from llm_transfer.expressions import expression
 from llm_transfer.snippets.dialect import JAX
-from llm_transfer.snippets.function import function
-from llm_transfer.snippets.loading import execute
+from llm_transfer.snippets.function import execute, function
+from mpo.expressions import expression
 
 
 @pytest.mark.parametrize("name", ["orpo", "basis, temporal"])

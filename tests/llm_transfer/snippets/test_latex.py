@@ -5,8 +5,8 @@ import re
 from matplotlib.mathtext import MathTextParser
 
 import mpo
-from llm_transfer.expressions import expression
 from llm_transfer.snippets.latex import latex
+from mpo.expressions import expression
 
 
 def _rows(text):

@@ -6,13 +6,13 @@ import pytest
 import sympy
 
 import mpo
-from llm_transfer.expressions import expression
-from llm_transfer.snippets import evaluation, parity
+from llm_transfer.snippets import parity
+from llm_transfer.snippets import parity as evaluation
 from llm_transfer.snippets.dialect import JAX, TORCH
-from llm_transfer.snippets.function import function
-from llm_transfer.snippets.loading import execute
-from llm_transfer.snippets.points import points
+from llm_transfer.snippets.function import execute, function
+from llm_transfer.snippets.parity import points
 from llm_transfer.snippets.printers import Jax
+from mpo.expressions import expression
 from mpo.objectives import MPO
 from mpo.potentials import FUNCTIONS, BasisPotential
 

@@ -9,10 +9,9 @@ import pytest
 
 import llm_transfer
 import mpo
-from llm_transfer.expressions import expression
 from llm_transfer.snippets.dialect import TORCH
-from llm_transfer.snippets.function import function
-from llm_transfer.snippets.loading import execute
+from llm_transfer.snippets.function import execute, function
+from mpo.expressions import expression
 
 torch = pytest.importorskip("torch", reason="needs the [llm] extra")
 pytestmark = pytest.mark.llm

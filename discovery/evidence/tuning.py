@@ -1,0 +1,206 @@
+"""A fair chance: every objective gets its own settings, by the same stated rule.
+
+A plain grid, because all its points are one compiled program: learning rates and the
+numbers of an objective are traced, so agents of the whole grid train side by side. Where the
+best point is at an end of the grid, the grid grows.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+import mpo
+from discovery.evidence import statistics
+from discovery.evidence.contest import Contestant
+from discovery.evidence.statistics import Mean
+from discovery.search.cohort import Cohort
+from discovery.search.situation import Situation
+from mpo.jsonlines import numbers, strict
+
+FACTORS = (0.1, 0.3, 1.0, 3.0)
+"""Learning rates tried, as multiples of the situation's."""
+
+GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
+    {
+        "orpo": {"lam": (0.03, 0.1, 0.3, 1.0, 3.0)},
+        "dpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
+        "cdpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
+        "ipo": {"beta": (0.01, 0.03, 0.1, 0.3, 1.0)},
+        "simpo": {"beta": (0.3, 1.0, 2.0, 5.0, 10.0)},
+        "closed_form": {"alpha": (0.03, 0.1, 0.3, 1.0, 3.0)},
+    }
+)
+"""Settings tried for each objective; others have only their learning rate tuned."""
+
+SEEDS, EPISODES = 3, 32
+"""Agents for each point of a grid, and episodes that measure each, where nothing else is asked."""
+
+GROWTHS = 8
+"""How often a grid may grow, each time by the next value at every end where its best point is."""
+
+_RATE = "learning rate"
+
+Point = tuple[float, ...]
+"""The settings of an objective, and the learning rate."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best point of a grid.
+
+    Attributes:
+      objective: name of the objective.
+      settings: its own settings.
+      learning_rate: of its agents.
+      mean: what they earned, over the seeds of the tuning.
+      tried: points of the grid.
+      ends: what is best at an end of its grid, so that there may be better ones beyond.
+      grid: that it was tuned by, as `grid` returns it.
+    """
+
+    objective: str
+    settings: Mapping[str, float]
+    learning_rate: float
+    mean: Mean
+    tried: int
+    ends: tuple[str, ...]
+    grid: Mapping[str, Any]
+
+    def contestant(self, said: str = "tuned") -> Contestant:
+        """Return the objective so tuned, and `said` of where."""
+        made = mpo.objective(self.objective, **self.settings)
+        return Contestant(made, self.learning_rate, said)
+
+    def said(self) -> str:
+        """Return the settings in words."""
+        settings = [f"{key} {value:g}" for key, value in self.settings.items()]
+        rate = f"learning rate {self.learning_rate:g}"
+        ends = f"; at an end: {', '.join(self.ends)}" if self.ends else ""
+        return f"{', '.join([*settings, rate])} ({self.tried} tried{ends})"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        plain: dict[str, Any] = strict(dataclasses.asdict(self))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Tuned":
+        """Return what `as_json` wrote."""
+        if not 0 < values["learning_rate"] < math.inf:
+            raise ValueError(f"a learning rate of {values['learning_rate']}")
+        ends = tuple(map(str, values["ends"]))
+        return cls(**{**values, "mean": Mean(**numbers(values["mean"])), "ends": ends})
+
+
+def grid(name: str) -> dict[str, Any]:
+    """Return the grid of an objective as plain JSON values: where it begins, and how it grows."""
+    own = {key: [*values] for key, values in GRIDS.get(name, {}).items()}
+    return {"settings": own, "learning rate factors": [*FACTORS], "growths": GROWTHS}
+
+
+def contestants(
+    names: Iterable[str], tuned: Mapping[str, Tuned], said: str = "tuned"
+) -> dict[str, Contestant]:
+    """Return objectives by name: with settings of their own where they were tuned."""
+    return {
+        name: tuned[name].contestant(said) if name in tuned else Contestant(mpo.objective(name))
+        for name in names
+    }
+
+
+def tune(
+    name: str,
+    situation: Situation,
+    key: PRNGKeyArray,
+    seeds: int,
+    episodes: int,
+    told: Callable[[int, int], None] = lambda done, points: None,
+) -> Tuned:
+    """Try every point of an objective's grid on `seeds` seeds, and return the best mean.
+
+    Args:
+      name: of the objective, or of an artifact.
+      situation: what agents are trained on; of the purpose `TUNING`.
+      key: what the seeds are drawn from, the same for all points.
+      seeds: agents for each point.
+      episodes: that measure each agent.
+      told: is called with the points done and how many there are.
+    """
+    rates = [factor * float(situation.hyper.learning_rate) for factor in FACTORS]
+    axes = {key: [*values] for key, values in GRIDS.get(name, {}).items()} | {_RATE: rates}
+    cohort, keys = Cohort(situation, episodes), jax.random.split(key, seeds)
+    means: dict[Point, Mean] = {}
+    best: Point = ()
+    for growth in range(1 + GROWTHS):
+        new = [point for point in itertools.product(*axes.values()) if point not in means]
+        for at in range(0, len(new), len(FACTORS)):
+            told(len(means), len(means) + len(new) - at)
+            some = new[at : at + len(FACTORS)]
+            means |= zip(some, _measured(cohort, name, axes, some, keys), strict=True)
+        best = max(means, key=lambda point: _worth(means[point]))
+        hopeless = math.isinf(_worth(means[best]))
+        if growth < GROWTHS and (hopeless or not _grown(axes, best)):
+            break
+    settings = dict(zip(axes, best, strict=True))
+    ends = tuple(key for key, value in settings.items() if value in _ends(axes[key]))
+    rate = settings.pop(_RATE)
+    return Tuned(name, settings, rate, means[best], len(means), ends, grid(name))
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _grown(axes: Mapping[str, list[float]], best: Point) -> bool:
+    """Add to each axis the next value at the end where the best point is; was there any?"""
+    grown = False
+    for values, value in zip(axes.values(), best, strict=True):
+        around = sorted(values)
+        if value == around[0]:
+            values.append(_rounded(around[0] ** 2 / around[1]))
+        elif value == around[-1]:
+            values.append(_rounded(around[-1] ** 2 / around[-2]))
+        grown |= len(values) > len(around)
+    return grown
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def _measured(
+    cohort: Cohort, name: str, axes: Iterable[str], points: Sequence[Point], keys: Any
+) -> list[Mean]:
+    """Return what agents earn at some points: as many as make a batch, so that one is compiled."""
+    padded = [*points, *[points[-1]] * (len(FACTORS) - len(points))]
+    settings = [dict(zip(axes, point, strict=True)) for point in padded]
+    each_rate = [own.pop(_RATE) for own in settings]
+    made = [mpo.objective(name, **own) for own in settings]
+    seeds = len(keys)
+    objectives = jax.tree.map(lambda *leaves: _each(leaves, seeds), *made)
+    rates = jnp.repeat(jnp.asarray(each_rate, jnp.float32), seeds)
+    again = jnp.tile(keys, len(padded))
+    each = [
+        cohort.score(cohort.train(objectives, again, number, rates))
+        for number in range(len(cohort.situation.sources))
+    ]
+    returns = np.mean(each, axis=0).reshape(len(padded), seeds)
+    return [statistics.mean(own) for own in returns[: len(points)]]
+
+
+def _each(leaves: Sequence[Any], seeds: int) -> jax.Array:
+    stacked = jnp.stack([jnp.asarray(leaf, jnp.result_type(float)) for leaf in leaves])
+    return jnp.repeat(stacked, seeds, axis=0)
+
+
+def _worth(mean: Mean) -> float:
+    return -np.inf if mean.failed or not np.isfinite(mean.mean) else mean.mean

@@ -1,0 +1,1 @@
+"""The process a discovery runs in: devices, other processes, being asked to stop."""

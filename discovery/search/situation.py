@@ -1,0 +1,107 @@
+"""A situation: the task, the preference data on the devices, and how agents are trained in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+import envs
+from discovery.config import Config, Data, Training
+from discovery.config.sections import FRESH
+from discovery.search import streams
+from discovery.search.streams import Purpose
+from envs import data
+from envs.data import Dataset, Plan
+from mpo.errors import unknown
+from mpo.train import WAYS, Hyper, Source, fresh, hyper, moments, replicated
+
+Report = Callable[[int, int], None]
+"""Called with the rows of a dataset that are made, and the rows in all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What agents are trained on and measured by; the same for every objective.
+
+    Attributes:
+      task: where they act.
+      sources: the datasets, once on each device.
+      moments: of their observations, for the normaliser of fresh agents; `None` entries
+        for none.
+      start: parameters every agent starts from; `None` for a fresh one from each key.
+      hyper: settings of the inner loop.
+      training: how a population is run.
+      devices: the mesh a population is spread over.
+    """
+
+    task: envs.Task
+    sources: tuple[Source, ...]
+    moments: tuple[Any, ...]
+    start: Any
+    hyper: Hyper
+    training: Training
+    devices: Mesh
+
+    def begin(self, key: jax.Array, moments: Any, start: Any) -> Any:
+        """Return the parameters of an agent before its training."""
+        return start if start is not None else fresh(self.task.policy, key, moments)
+
+
+def plan(config: Config, dataset: Data, purpose: Purpose) -> Plan:
+    """Check what a dataset is to be made of; nothing is simulated."""
+    seed = streams.data_seed(purpose, dataset.seed)
+    settings = dict(config.task.settings)
+    return data.plan(config.task.name, dataset.kind, seed=seed, **dataset.choices(), **settings)
+
+
+def prepare(
+    config: Config,
+    purpose: Purpose,
+    devices: Mesh,
+    report: Report = lambda done, rows: None,
+) -> Situation:
+    """Make the datasets (or take them from the cache), and bring them onto the devices."""
+    check(config)
+    task = envs.task(config.task.name, **dict(config.task.settings))
+    sources = tuple(
+        dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
+    )
+    training = config.training
+    start = None if training.start == FRESH else task.agent(training.start)
+    seen = tuple(moments(source) if training.normalise else None for source in sources)
+    sources, seen, start = replicated((sources, seen, start), devices)
+    return Situation(task, sources, seen, start, hyper(**training.hyper), training, devices)
+
+
+def dataset_of(config: Config, one: Data, purpose: Purpose, report: Report) -> Dataset:
+    """Make a dataset of the run for a purpose, or take it from the cache."""
+    planned = plan(config, one, purpose)
+    return data.cached(planned.recipe, lambda path: planned.write(path, report))
+
+
+def earned(config: Config, purpose: Purpose) -> dict[str, float]:
+    """Return the mean return of each author of the first dataset, in it, by name."""
+    made = dataset_of(config, config.data[0], purpose, lambda done, rows: None)
+    if made.reward is None or made.agent is None:
+        return {}
+    means = {}
+    for number, name in enumerate(made.about.agents):
+        own = np.asarray(made.reward)[np.asarray(made.agent) == number]
+        if own.size:
+            means[name] = float(own.mean())
+    return means
+
+
+def check(config: Config) -> None:
+    """Refuse a description that cannot be prepared, before anything is made."""
+    for one in config.data:
+        plan(config, one, Purpose.DISCOVERY)
+    hyper(**config.training.hyper)
+    if config.training.way not in (*WAYS, "auto"):
+        raise unknown("way to run a population", config.training.way, (*WAYS, "auto"))
+    task = envs.task(config.task.name, **dict(config.task.settings))
+    if config.training.start != FRESH:
+        task.agent(config.training.start)
