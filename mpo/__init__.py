@@ -6,13 +6,13 @@
 Everything is a pure function of pytrees: `jax.jit`, `jax.vmap` and `jax.grad` go anywhere.
 """
 
-from mpo.artifact import Artifact, ArtifactError, Provenance, load, objective, save, shipped
+from mpo.artifact import Artifact, ArtifactError, Provenance, find, load, objective, save, shipped
 from mpo.comparison import Comparison
 from mpo.errors import RequestError
 from mpo.mirror import MirrorMap, mirror_map
 from mpo.objectives import OBJECTIVES, Objective
+from mpo.paths import ravel
 from mpo.potentials import POTENTIALS, Potential, potential
-from mpo.zeta import ravel
 
 __all__ = [
     "OBJECTIVES",
@@ -25,6 +25,7 @@ __all__ = [
     "Potential",
     "Provenance",
     "RequestError",
+    "find",
     "load",
     "mirror_map",
     "objective",

@@ -1,13 +1,20 @@
 """The data every objective sees: one start, and K responses to it, best first."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Num
 
 from mpo.errors import RequestError
 from mpo.pytree import pytree
-from mpo.settings import Leaf
+
+if TYPE_CHECKING:
+    PerResponse = Array
+else:
+    PerResponse = Num[Array | np.ndarray, "*batch k"]
 
 
 @pytree
@@ -25,38 +32,42 @@ class Comparison:
       reward: explicit reward of each response, shape [K].
     """
 
-    logp: Leaf
-    length: Leaf
-    ref_logp: Leaf = None
-    reward: Leaf = None
+    logp: PerResponse
+    length: PerResponse
+    ref_logp: PerResponse | None = None
+    reward: PerResponse | None = None
 
-    def checked(self, needed: tuple[str, ...], by: str) -> "Comparison":
+    def __post_init__(self) -> None:
+        """Refuse fields that do not hold one number per response."""
+        shape = jnp.shape(self.logp)
+        for name in ("length", "ref_logp", "reward"):
+            value = getattr(self, name)
+            if value is not None and jnp.shape(value) != shape:
+                raise RequestError(
+                    f"{name!r} has shape {list(jnp.shape(value))} and logp has {list(shape)}: "
+                    "every field of a comparison holds one number per response"
+                )
+
+    def checked(self, needed: tuple[str, ...], by: str, least: int = 2) -> "Comparison":
         """Return this comparison in one dtype, or say what objective `by` cannot work with.
 
         The dtype is the widest of its floating fields, and single precision at least: what
         a narrow `logp` is compared with keeps its digits.
 
         Raises:
-          RequestError: a needed field is missing, or a shape is not [K] with K ≥ 2.
+          RequestError: a needed field is missing, or the shape is not [K] with K ≥ `least`.
         """
         shape = jnp.shape(self.logp)
-        if len(shape) != 1 or shape[0] < 2:
+        if len(shape) != 1 or shape[0] < least:
             raise RequestError(
-                f"objective {by!r} takes one comparison with logp of shape [K], K ≥ 2, and got "
-                f"{list(shape)}: apply it to a batch with jax.vmap"
+                f"objective {by!r} takes one comparison with logp of shape [K], K ≥ {least}, and "
+                f"got {list(shape)}: apply it to a batch with jax.vmap"
             )
         for name in needed:
             if getattr(self, name) is None:
                 raise RequestError(
                     f"objective {by!r} needs {name!r} ({_MEANING[name]}), and the comparison "
                     f"has none: pass Comparison(..., {name}=...)"
-                )
-        for name in (field.name for field in fields(self)):
-            value = getattr(self, name)
-            if value is not None and jnp.shape(value) != shape:
-                raise RequestError(
-                    f"{name!r} has shape {list(jnp.shape(value))} and logp has {list(shape)}: "
-                    "every field of a comparison holds one number per response"
                 )
         dtype = jnp.result_type(self.logp)
         if not jnp.issubdtype(dtype, jnp.floating):

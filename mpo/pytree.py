@@ -33,8 +33,11 @@ def pytree(kind: T) -> T:
         return tuple(zip(keys, values, strict=True)), structure(node)
 
     def unflatten(aux: tuple[Any, ...], children: Any) -> Any:
-        settings = dict(zip(leaves, children, strict=True))
-        return kind(**settings, **dict(zip(static, aux[1:], strict=True)))
+        # Not by `__init__`, which may refuse what jax puts in the place of a leaf.
+        node: Any = object.__new__(kind)
+        for name, value in zip((*leaves, *static), (*children, *aux[1:]), strict=True):
+            object.__setattr__(node, name, value)
+        return node
 
     jax.tree_util.register_pytree_with_keys(kind, flatten_with_keys, unflatten, flatten)
     return kind

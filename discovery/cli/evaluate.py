@@ -13,7 +13,8 @@ from mpo.errors import RequestError
 
 if TYPE_CHECKING:
     from discovery.config import Config
-    from discovery.evidence import Contestant, Tuned
+    from discovery.evidence import Tuned
+    from mpo.train import Algorithm
 
 PRESET = typer.Option(None, help="The situation of a preset, in place of --task.")
 TASK = typer.Option(None, help="The task: trained as in its small preset.")
@@ -51,14 +52,14 @@ def evaluate(
     """
     _start()
     described = asked_situation(task, dataset, level, preset, set_, seed)
-    contestants = _contestants(objective, tuned, described)
+    contestants, notes = _contestants(objective, tuned, described)
     if seeds < 2:
         raise RequestError(f"seeds is {seeds}: a standard error needs at least 2")
     if episodes < 1:
         raise RequestError(f"episodes is {episodes}: it must be at least 1")
     from discovery.evidence.evaluation import Evaluation, run
 
-    asked = Evaluation(described, contestants, seeds, episodes, typed())
+    asked = Evaluation(described, contestants, seeds, episodes, typed(), notes)
     table = run(asked, out, _say)
     if as_json:
         show_json({"command": asked.command, **table.as_json()})
@@ -145,7 +146,7 @@ def asked_situation(
 
 def _contestants(
     names: list[str], tuned: Path | None, described: "Config"
-) -> "dict[str, Contestant]":
+) -> "tuple[dict[str, Algorithm], dict[str, str]]":
     from discovery.evidence import contestants
     from discovery.evidence.tuned_file import read_tuned
 
@@ -161,7 +162,8 @@ def _contestants(
         if elsewhere := file.elsewhere(described):
             said = "tuned elsewhere"
             _say(f"{tuned} was tuned in another situation: {'; '.join(elsewhere)}")
-    return contestants(names, known, said)
+    notes = {name: said for name in names if name in known}
+    return contestants(names, described, known), notes
 
 
 def _start() -> None:

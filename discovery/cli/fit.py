@@ -74,7 +74,6 @@ def fit(
         raise RequestError("--evaluate needs at least 2 seeds, and 1 episode")
     from discovery.closed_form import fit as fitted
     from discovery.closed_form import folder
-    from discovery.evidence import Contestant
     from discovery.evidence.evaluation import Evaluation, run
 
     place = out or _place(objective)
@@ -84,8 +83,11 @@ def fit(
     folder.write(front, objective, origin, place)
     table = None
     if evaluate:
-        contestants = {objective if origin is None else FOUND: Contestant(original)}
-        contestants |= {point.name: Contestant(point.objective()) for point in front.points}
+        from discovery.search.situation import algorithm
+
+        compared = {objective if origin is None else FOUND: original}
+        compared |= {point.name: point.objective() for point in front.points}
+        contestants = {name: algorithm(described, one) for name, one in compared.items()}
         asked = Evaluation(described, contestants, seeds, episodes, typed())
         table = run(asked, place / "evaluation", _say)
     _show(front, table, place, as_json)

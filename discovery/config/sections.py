@@ -140,12 +140,15 @@ class Family(Section):
       temporal: whether they may change as training goes on.
       settings: of the potential, such as `units` or `library`.
       lam: λ.
+      over: paths of the settings that are moved, such as "objective.psi" or
+        "descent.learning_rate"; both potentials, if left out.
     """
 
     potential: str = "basis"
     temporal: bool = False
     settings: Settings = field(default_factory=dict)
     lam: float = 1.0
+    over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from discovery.config import Config
 from discovery.config.reading import differences
-from discovery.evidence.contest import Contestant, evaluate
+from discovery.evidence.contest import evaluate
 from discovery.evidence.returns import Returns, Store
 from discovery.evidence.table import Table
 from discovery.host.locked import LOCK, locked
@@ -20,7 +20,8 @@ from discovery.search.situation import earned
 from discovery.search.streams import Purpose
 from mpo import treefile
 from mpo.errors import RequestError, place_to_write
-from mpo.objectives import OBJECTIVES
+from mpo.objectives import OBJECTIVES, Objective
+from mpo.train import Algorithm
 from mpo.versions import versions
 
 Say = Callable[[str], None]
@@ -28,6 +29,8 @@ Say = Callable[[str], None]
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "optax", "brax", "numpy")
 ASKED, RETURNS, RESULTS = "evaluation.json", "returns.csv", "results.json"
 """Files of the folder: what was asked, every return, and the table with what made it."""
+_MOVED = {"mpo.objectives.reference_free.SFT": "mpo.objectives.likelihood.SFT"}
+"""Classes that have moved, and where they were when the first fingerprints were taken."""
 MADE_WITH = "made with"
 """Of what was asked: the packages and devices of the first returns."""
 
@@ -38,17 +41,19 @@ class Evaluation:
 
     Attributes:
       config: whose task, data and training are meant.
-      contestants: by name.
+      contestants: algorithms by name.
       seeds: agents for each.
       episodes: that measure each agent.
       command: that asked, for the record.
+      notes: where the settings of some of them are from, such as "tuned", by name.
     """
 
     config: Config
-    contestants: Mapping[str, Contestant]
+    contestants: Mapping[str, Algorithm]
     seeds: int
     episodes: int
     command: str | None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the returns, as plain JSON values."""
@@ -78,7 +83,8 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
     known = all((name, seed) in store for name in asked.contestants for seed in seeds)
     before = earlier(asked, out) if known and out is not None else None
     returns = store.returns(asked.contestants, seeds) if known else _trained(asked, store, out, say)
-    notes = {name: _note(name, one) for name, one in asked.contestants.items()}
+    usual = {name: "default" if name in OBJECTIVES else "" for name in asked.contestants}
+    notes = {**usual, **asked.notes}  # one that was found brings its own settings
     table = Table.of(returns, _levels(asked.config) if before is None else before.levels, notes)
     if out is not None and (before is None or table.as_json() != before.as_json()):
         _write(asked, table, out)
@@ -135,11 +141,6 @@ def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Ret
         )
 
 
-def _note(name: str, contestant: Contestant) -> str:
-    """Say where the settings of an objective are from; one that was found brings its own."""
-    return contestant.settings or ("default" if name in OBJECTIVES else "")
-
-
 def _write(asked: Evaluation, table: Table, out: Path) -> None:
     made = held_evaluation(out).get(MADE_WITH, {})
     content = {"command": asked.command, **made, **table.as_json()}
@@ -157,7 +158,10 @@ def _levels(config: Config) -> dict[str, float]:
 def wanted(asked: Evaluation) -> dict[str, Any]:
     """Return what decides every return, as JSON has it: the situation, and each objective."""
     objectives = {
-        name: {"learning_rate": one.learning_rate, "settings": _fingerprint(one)}
+        name: {
+            "learning_rate": float(one.descent.learning_rate) if name in asked.notes else None,
+            "settings": _fingerprint(one.objective),
+        }
         for name, one in asked.contestants.items()
     }
     plain: dict[str, Any] = json.loads(json.dumps({**asked.as_json(), "objectives": objectives}))
@@ -221,14 +225,17 @@ def held_evaluation(out: Path) -> dict[str, Any]:
     return held
 
 
-def _fingerprint(contestant: Contestant) -> str:
+def _fingerprint(objective: Objective) -> str:
     """Return a hash of all numbers of an objective, and of its structure."""
     import hashlib
 
     import jax
     import numpy as np
 
-    digest = hashlib.sha256(str(jax.tree.structure(contestant.objective)).encode())
-    for leaf in jax.tree.leaves(contestant.objective):
+    structure = str(jax.tree.structure(objective))
+    for now, then in _MOVED.items():
+        structure = structure.replace(f"'{now}'", f"'{then}'")
+    digest = hashlib.sha256(structure.encode())
+    for leaf in jax.tree.leaves(objective):
         digest.update(np.asarray(leaf, np.float32).tobytes())
     return digest.hexdigest()[:16]

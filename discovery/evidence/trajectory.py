@@ -1,24 +1,26 @@
 """Where a training lives: the log-probabilities that an objective saw as it went on."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+import envs
 from discovery.host.processes import gathered
-from discovery.search.cohort import repeated
-from discovery.search.situation import Situation
+from discovery.search.situation import Situation, begin
 from mpo import treefile
 from mpo.errors import RequestError
 from mpo.objectives import Objective
-from mpo.train import Hyper, Source, population, snapshots, updates_before
+from mpo.train import Algorithm, Source, population, snapshots, stacked, updates_before
 from mpo.train.logprob import log_probs
 from mpo.train.order import Order
+from mpo.train.population import Population
 
 FILE: Final = "trajectory.npz"
 """What the trajectory of a run is called in its folder."""
@@ -96,7 +98,7 @@ def load(path: Path) -> Trajectory:
 
 
 def record(
-    objective: Objective,
+    objective: Objective | Algorithm,
     situation: Situation,
     key: PRNGKeyArray,
     *,
@@ -110,46 +112,55 @@ def record(
     end. All of them, on all datasets of the situation, are one trajectory.
 
     Args:
-      objective: the loss.
+      objective: the loss, or an algorithm.
       situation: what agents are trained on.
       key: what agents, minibatches and the recorded comparisons are drawn from.
       agents: how many are trained on each dataset.
       moments: how many, the first before training and the last after it.
       pairs: comparisons of each agent, or all there are if that is fewer.
     """
-    training = situation.training
-    one = partial(_seen, situation=situation, moments=moments, pairs=pairs)
-    train = population(one, training.way, chunk=training.chunk, devices=situation.devices)
-    members = (repeated(objective, agents), jax.random.key_data(jax.random.split(key, agents)))
+    training, algorithm = situation.training, situation.algorithm(objective)
+    train = _recording(
+        situation.task, moments, pairs, training.way, training.chunk, situation.devices
+    )
+    keys = jax.random.key_data(jax.random.split(key, agents))
+    members = (stacked([algorithm], each=agents), keys)
     parts = [
-        train(members, source, seen, situation.start, situation.hyper)
+        train(members, source, seen, situation.start)
         for source, seen in zip(situation.sources, situation.moments, strict=True)
     ]
     logp = np.concatenate([gathered(part) for part in parts], axis=2)  # [agents, moments, …, 2]
     chosen, rejected = np.moveaxis(np.swapaxes(logp, 0, 1).reshape(moments, -1, 2), -1, 0)
-    updates = situation.hyper.count(situation.sources[0].size)
+    updates = algorithm.descent.count(situation.sources[0].size)
     made = updates_before(moments, updates).astype(np.float32)
     return Trajectory(np.minimum(made / max(updates - 1, 1), 1.0), chosen, rejected)
 
 
+@lru_cache(maxsize=8)
+def _recording(
+    task: envs.Task, moments: int, pairs: int, way: str, chunk: int, devices: Mesh
+) -> Population:
+    one = partial(_seen, task=task, moments=moments, pairs=pairs)
+    return population(one, way, chunk=chunk, devices=devices)
+
+
 def _seen(
-    member: tuple[Objective, Array],
+    member: tuple[Algorithm, Array],
     source: Source,
     normaliser: Any,
     start: Any,
-    hyper: Hyper,
     *,
-    situation: Situation,
+    task: envs.Task,
     moments: int,
     pairs: int,
 ) -> Float[Array, "moments pairs 2"]:
     """Train an agent, and return log π of the best and the worst response of some comparisons."""
-    objective, raw = member
+    algorithm, raw = member
     key = jax.random.wrap_key_data(raw)
     first, order, _ = jax.random.split(key, 3)  # as `Cohort` does
-    policy = situation.task.policy
-    params = situation.begin(first, normaliser, start)
-    then = snapshots(objective, source, policy, order, hyper, moments, start=params)
+    policy, objective = task.policy, algorithm.objective
+    params = begin(task, first, normaliser, start)
+    then = snapshots(algorithm, source, policy, order, moments=moments, start=params)
     some = Order.of(key, source.size, min(pairs, source.size), 1).items(jnp.int32(0))
     batch = source.batch(some)
     logp = jax.lax.map(lambda params: log_probs(policy, params, batch), then)

@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -19,27 +18,17 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 import mpo
+from discovery.config import Config
 from discovery.evidence import statistics
-from discovery.evidence.contest import Contestant
 from discovery.evidence.statistics import Mean
 from discovery.search.cohort import Cohort
-from discovery.search.situation import Situation
+from discovery.search.situation import Situation, algorithm
+from mpo import paths
 from mpo.jsonlines import numbers, strict
+from mpo.train import Algorithm, stacked
 
 FACTORS = (0.1, 0.3, 1.0, 3.0)
 """Learning rates tried, as multiples of the situation's."""
-
-GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = MappingProxyType(
-    {
-        "orpo": {"lam": (0.03, 0.1, 0.3, 1.0, 3.0)},
-        "dpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
-        "cdpo": {"beta": (0.003, 0.01, 0.03, 0.1, 0.3)},
-        "ipo": {"beta": (0.01, 0.03, 0.1, 0.3, 1.0)},
-        "simpo": {"beta": (0.3, 1.0, 2.0, 5.0, 10.0)},
-        "closed_form": {"alpha": (0.03, 0.1, 0.3, 1.0, 3.0)},
-    }
-)
-"""Settings tried for each objective; others have only their learning rate tuned."""
 
 SEEDS, EPISODES = 3, 32
 """Agents for each point of a grid, and episodes that measure each, where nothing else is asked."""
@@ -47,10 +36,11 @@ SEEDS, EPISODES = 3, 32
 GROWTHS = 8
 """How often a grid may grow, each time by the next value at every end where its best point is."""
 
-_RATE = "learning rate"
+_RATE = "descent.learning_rate"
+_RATE_SAID = "learning rate"
 
 Point = tuple[float, ...]
-"""The settings of an objective, and the learning rate."""
+"""A value for each axis of the grid."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +65,10 @@ class Tuned:
     ends: tuple[str, ...]
     grid: Mapping[str, Any]
 
-    def contestant(self, said: str = "tuned") -> Contestant:
-        """Return the objective so tuned, and `said` of where."""
-        made = mpo.objective(self.objective, **self.settings)
-        return Contestant(made, self.learning_rate, said)
+    def algorithm(self, base: Algorithm) -> Algorithm:
+        """Return an algorithm with the settings so tuned, all others as they are."""
+        values = {f"objective.{name}": value for name, value in self.settings.items()}
+        return paths.put_all(base, values | {_RATE: self.learning_rate})
 
     def said(self) -> str:
         """Return the settings in words."""
@@ -103,18 +93,24 @@ class Tuned:
 
 def grid(name: str) -> dict[str, Any]:
     """Return the grid of an objective as plain JSON values: where it begins, and how it grows."""
-    own = {key: [*values] for key, values in GRIDS.get(name, {}).items()}
+    own = {setting: [*extent.tried] for setting, extent in paths.tried(mpo.objective(name)).items()}
     return {"settings": own, "learning rate factors": [*FACTORS], "growths": GROWTHS}
 
 
 def contestants(
-    names: Iterable[str], tuned: Mapping[str, Tuned], said: str = "tuned"
-) -> dict[str, Contestant]:
-    """Return objectives by name: with settings of their own where they were tuned."""
-    return {
-        name: tuned[name].contestant(said) if name in tuned else Contestant(mpo.objective(name))
-        for name in names
+    names: Iterable[str], config: Config, tuned: Mapping[str, Tuned]
+) -> dict[str, Algorithm]:
+    """Return algorithms by the names of their objectives: as `config` trains agents.
+
+    With settings of their own where they were tuned, and those beside the objective that a
+    search found with it.
+    """
+    found = {name: mpo.find(name) for name in names}
+    plain = {
+        name: paths.put_all(algorithm(config, one.objective), one.provenance.beside)
+        for name, one in found.items()
     }
+    return {n: tuned[n].algorithm(one) if n in tuned else one for n, one in plain.items()}
 
 
 def tune(
@@ -135,8 +131,9 @@ def tune(
       episodes: that measure each agent.
       told: is called with the points done and how many there are.
     """
-    rates = [factor * float(situation.hyper.learning_rate) for factor in FACTORS]
-    axes = {key: [*values] for key, values in GRIDS.get(name, {}).items()} | {_RATE: rates}
+    base = situation.algorithm(mpo.objective(name))
+    rates = [factor * float(situation.descent.learning_rate) for factor in FACTORS]
+    axes = {path: [*extent.tried] for path, extent in paths.tried(base).items()} | {_RATE: rates}
     cohort, keys = Cohort(situation, episodes), jax.random.split(key, seeds)
     means: dict[Point, Mean] = {}
     best: Point = ()
@@ -145,15 +142,21 @@ def tune(
         for at in range(0, len(new), len(FACTORS)):
             told(len(means), len(means) + len(new) - at)
             some = new[at : at + len(FACTORS)]
-            means |= zip(some, _measured(cohort, name, axes, some, keys), strict=True)
+            means |= zip(some, _measured(cohort, base, axes, some, keys), strict=True)
         best = max(means, key=lambda point: _worth(means[point]))
         hopeless = math.isinf(_worth(means[best]))
         if growth < GROWTHS and (hopeless or not _grown(axes, best)):
             break
-    settings = dict(zip(axes, best, strict=True))
-    ends = tuple(key for key, value in settings.items() if value in _ends(axes[key]))
-    rate = settings.pop(_RATE)
+    point = dict(zip(axes, best, strict=True))
+    ends = tuple(_setting(path) for path, value in point.items() if value in _ends(axes[path]))
+    rate = point.pop(_RATE)
+    settings = {_setting(path): value for path, value in point.items()}
     return Tuned(name, settings, rate, means[best], len(means), ends, grid(name))
+
+
+def _setting(path: str) -> str:
+    """Return what a path is called in files and tables."""
+    return _RATE_SAID if path == _RATE else path.removeprefix("objective.")
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
@@ -178,28 +181,13 @@ def _rounded(value: float) -> float:
 
 
 def _measured(
-    cohort: Cohort, name: str, axes: Iterable[str], points: Sequence[Point], keys: Any
+    cohort: Cohort, base: Algorithm, axes: Iterable[str], points: Sequence[Point], keys: Any
 ) -> list[Mean]:
     """Return what agents earn at some points: as many as make a batch, so that one is compiled."""
     padded = [*points, *[points[-1]] * (len(FACTORS) - len(points))]
-    settings = [dict(zip(axes, point, strict=True)) for point in padded]
-    each_rate = [own.pop(_RATE) for own in settings]
-    made = [mpo.objective(name, **own) for own in settings]
-    seeds = len(keys)
-    objectives = jax.tree.map(lambda *leaves: _each(leaves, seeds), *made)
-    rates = jnp.repeat(jnp.asarray(each_rate, jnp.float32), seeds)
-    again = jnp.tile(keys, len(padded))
-    each = [
-        cohort.score(cohort.train(objectives, again, number, rates))
-        for number in range(len(cohort.situation.sources))
-    ]
-    returns = np.mean(each, axis=0).reshape(len(padded), seeds)
-    return [statistics.mean(own) for own in returns[: len(points)]]
-
-
-def _each(leaves: Sequence[Any], seeds: int) -> jax.Array:
-    stacked = jnp.stack([jnp.asarray(leaf, jnp.result_type(float)) for leaf in leaves])
-    return jnp.repeat(stacked, seeds, axis=0)
+    algorithms = [paths.put_all(base, dict(zip(axes, point, strict=True))) for point in padded]
+    earned = cohort.earn(stacked(algorithms, each=len(keys)), jnp.tile(keys, len(padded)))
+    return [statistics.mean(own) for own in earned.reshape(len(padded), -1)[: len(points)]]
 
 
 def _worth(mean: Mean) -> float:

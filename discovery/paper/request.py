@@ -67,7 +67,8 @@ class Request:
         described = self.config(row)
         return Evaluation(
             config=described,
-            contestants=contestants(names, tuned or {}),
+            contestants=contestants(names, described, tuned or {}),
+            notes={name: "tuned" for name in tuned or {} if name in names},
             seeds=described.evaluation.seeds if self.seeds is None else self.seeds,
             episodes=described.evaluation.episodes if self.episodes is None else self.episodes,
             command=self.command,

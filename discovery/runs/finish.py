@@ -13,7 +13,6 @@ import numpy as np
 import mpo
 from discovery.config import Config
 from discovery.evidence import (
-    Contestant,
     Returns,
     Store,
     Table,
@@ -34,7 +33,7 @@ from discovery.runs.watch import Watcher
 from discovery.search import situation, streams
 from discovery.search.search import Search
 from discovery.search.streams import Purpose
-from mpo import treefile
+from mpo import paths, treefile
 from mpo.jsonlines import Line, strict
 from mpo.objectives import Objective
 from mpo.versions import versions
@@ -56,6 +55,7 @@ class Result:
       tuned: settings of the objectives it was compared with, if they were tuned.
       trajectory: of an agent trained under it on the data of the search; `None` in a
         result that was read from a folder, where it has a file of its own.
+      beside: settings of the algorithm that were found with the objective, by their paths.
     """
 
     objective: Objective
@@ -65,6 +65,7 @@ class Result:
     authors: Mapping[str, float]
     tuned: Mapping[str, Tuned] = field(default_factory=dict)
     trajectory: Trajectory | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
 
     def table(self) -> Table:
         """Return the comparison: differences are to the first objective it was against."""
@@ -92,17 +93,17 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     """
     config = search.config
     watcher.phase("selecting")
-    selected, candidates, objective = select(search, progress.state, folder, watcher.phase)
+    selected, candidates, algorithm = select(search, progress.state, folder, watcher.phase)
     watcher.phase("recording a training")
     seen = trajectory.record(
-        objective, search.situation, streams.key(Purpose.SELECTION, config.seed)
+        algorithm, search.situation, streams.key(Purpose.SELECTION, config.seed)
     )
     asked = config.evaluation
     tuned = _tuned(config, watcher, folder) if asked.tune else {}
     watcher.phase("preparing other data")
     ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
     returns = evaluate(
-        {FOUND: Contestant(objective), **contestants(asked.against, tuned)},
+        {FOUND: algorithm, **contestants(asked.against, config, tuned)},
         ground,
         streams.key(Purpose.EVALUATION, config.seed),
         range(asked.seeds),
@@ -111,7 +112,13 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
     )
     authors = situation.earned(config, Purpose.EVALUATION)
-    return Result(objective, selected, candidates, returns, authors, tuned, seen)
+    beside = {
+        path: float(paths.get(algorithm, path))
+        for path in config.family.over
+        if not path.startswith("objective.")
+    }
+    objective = algorithm.objective
+    return Result(objective, selected, candidates, returns, authors, tuned, seen, beside)
 
 
 def _tuned(config: Config, watcher: Watcher, folder: Folder) -> dict[str, Tuned]:
@@ -163,6 +170,7 @@ def provenance(
             for line in lines
         ],
         fitness=result.candidates[result.selected].mean,
+        beside=result.beside,
         results=result.as_json(),
         versions=versions(*PACKAGES),
         commit=_commit(),

@@ -24,6 +24,7 @@ from discovery.search.search import Search, State
 from discovery.search.streams import Purpose
 from mpo.errors import RequestError, unknown
 from mpo.objectives import Objective
+from mpo.train import Algorithm
 
 GROUP = "discovery.selections"
 
@@ -36,8 +37,8 @@ to the score of each candidate with every seed: higher is better, not finite is 
 
 def select(
     search: Search, state: State, folder: Folder, told: Told
-) -> tuple[str, dict[str, Mean], Objective]:
-    """Return the candidate of the best mean score by name, all means, and its objective."""
+) -> tuple[str, dict[str, Mean], Algorithm]:
+    """Return the candidate of the best mean score by name, all means, and its algorithm."""
     zetas, asked = search.candidates(state), search.config.evaluation
     other = measure(asked)
     if other is None:
@@ -48,7 +49,7 @@ def select(
     means = {name: statistics.mean(scores[name]) for name in zetas}
     whole = {n: m.mean if not m.failed else -math.inf for n, m in means.items()}
     best = max(whole, key=lambda name: whole[name])
-    return best, means, search.objective(zetas[best])
+    return best, means, search.algorithm(zetas[best])
 
 
 def measure(asked: Evaluation) -> Measure | None:
@@ -79,12 +80,5 @@ def _returns(search: Search, zetas: Mapping[str, Array]) -> Scores:
         streams.key(Purpose.SELECTION, search.config.seed), asked.selection_seeds
     )
     each = jnp.repeat(jnp.stack(list(zetas.values())), asked.selection_seeds, axis=0)
-    objectives, again = jax.vmap(search.objective)(each), jnp.tile(keys, len(zetas))
-    returns = np.mean(
-        [
-            cohort.score(cohort.train(objectives, again, number))
-            for number in range(len(search.situation.sources))
-        ],
-        axis=0,
-    ).reshape(len(zetas), -1)
-    return dict(zip(zetas, returns, strict=True))
+    returns = cohort.earn(jax.vmap(search.algorithm)(each), jnp.tile(keys, len(zetas)))
+    return dict(zip(zetas, returns.reshape(len(zetas), -1), strict=True))

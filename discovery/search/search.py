@@ -1,8 +1,9 @@
 """The outer loop, a generation at a time: ask for objectives, train agents under them, tell."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +12,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import mpo
 from discovery.config import Config, Family
-from discovery.search import strategies, streams
-from discovery.search.cohort import Cohort
+from discovery.search import situation, strategies, streams
+from discovery.search.cohort import Cohort, Trained
 from discovery.search.situation import Situation
 from discovery.search.strategies import Strategy
 from discovery.search.streams import Purpose
 from mpo.errors import RequestError
 from mpo.objectives import Objective
 from mpo.pytree import pytree
-from mpo.settings import Leaf
+from mpo.train import Algorithm
 
 PROBES = 2
 """Agents' worth of members that ride along in a generation: the middle of the search, and where
@@ -39,11 +40,11 @@ class State:
       tail: sum of the means after each generation of the second half.
     """
 
-    strategy: Leaf
-    generation: Leaf
-    best: Leaf
-    advantage: Leaf
-    tail: Leaf
+    strategy: Any
+    generation: Int[Array, ""]
+    best: Float[Array, "parameters"]
+    advantage: Float[Array, ""]
+    tail: Float[Array, "parameters"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,29 @@ def searched(family: Family) -> Objective:
     return mpo.objective("mpo", **parts, lam=float(family.lam))
 
 
+class Moved(NamedTuple):
+    """What a search moves.
+
+    Attributes:
+      zeta: ζ at its start, one flat vector of free numbers.
+      rebuild: ζ to the algorithm with it.
+    """
+
+    zeta: Float[Array, "parameters"]
+    rebuild: Callable[[Array], Algorithm]
+
+
+def moved(start: Algorithm, family: Family) -> Moved:
+    """Return what a search moves of an algorithm: `family.over`, by default both potentials.
+
+    Raises:
+      RequestError: there is no such setting, or it is nothing that can be moved.
+    """
+    strong = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), start)
+    zeta, rebuild = mpo.ravel(strong, over=family.over or None)
+    return Moved(zeta, rebuild)
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """A search of `config` in its situation.
@@ -83,8 +107,10 @@ class Search:
     situation: Situation
 
     @cached_property
-    def _start(self) -> tuple[Array, Any]:
-        return mpo.ravel(searched(self.config.family))
+    def plan(self) -> "Moved":
+        """What is moved, and from where."""
+        start = self.situation.algorithm(searched(self.config.family))
+        return moved(start, self.config.family)
 
     @cached_property
     def cohort(self) -> Cohort:
@@ -96,14 +122,17 @@ class Search:
         """The strategy that moves ζ."""
         return built(self.config)
 
+    def algorithm(self, zeta: Float[Array, "parameters"]) -> Algorithm:
+        """Return the algorithm with these parameters."""
+        return self.plan.rebuild(jnp.asarray(zeta))
+
     def objective(self, zeta: Float[Array, "parameters"]) -> Objective:
         """Return the objective with these parameters."""
-        rebuilt: Objective = self._start[1](jnp.asarray(zeta))
-        return rebuilt
+        return self.algorithm(zeta).objective
 
     def init(self) -> State:
         """Return the state before the first generation."""
-        zeta, _ = self._start
+        zeta = self.plan.zeta
         return State(
             strategy=self.strategy.init(self._key(0, "init"), zeta),
             generation=jnp.zeros((), jnp.int32),
@@ -117,24 +146,21 @@ class Search:
         members, asked = self._ask(self._key(state.generation, "ask"), state.strategy)
         return members, State(asked, state.generation, state.best, state.advantage, state.tail)
 
-    def train(self, members: Float[Array, "members parameters"], state: State) -> list[Any]:
+    def train(self, members: Float[Array, "members parameters"], state: State) -> list[Trained]:
         """Train the agents of all members and probes, on each dataset."""
         zetas = jnp.concatenate(
-            [members, self.strategy.mean(state.strategy)[None], self._start[0][None]]
+            [members, self.strategy.mean(state.strategy)[None], self.plan.zeta[None]]
         )
-        seeds = self.config.search.seeds
-        objectives = self._objectives(jnp.repeat(zetas, seeds, axis=0))
+        algorithms = self._algorithms(jnp.repeat(zetas, self.config.search.seeds, axis=0))
         keys = self._agents(self._key(state.generation, "agents"))
-        return [
-            self.cohort.train(objectives, keys, number)
-            for number in range(len(self.situation.sources))
-        ]
+        return self.cohort.trained(algorithms, keys)
 
-    def score(self, trained: list[Any]) -> Measured:
+    def score(self, trained: list[Trained]) -> Measured:
         """Measure them: a member's fitness is the mean over its agents, all datasets alike."""
-        returns = np.stack([self.cohort.score(agents) for agents in trained])
+        returns = self.cohort.measure(trained)
         fitness = returns.reshape(len(trained), -1, self.config.search.seeds).mean(axis=(0, 2))
-        return Measured(fitness[:-PROBES], float(fitness[-2]), float(fitness[-1]))
+        members, (middle, start) = fitness[:-PROBES], fitness[-PROBES:]
+        return Measured(members, float(middle), float(start))
 
     def tell(
         self, state: State, members: Float[Array, "members parameters"], measured: Measured
@@ -147,7 +173,7 @@ class Search:
         """Return what the run may end with, by name: ζ of each."""
         half = self.config.search.generations - self.config.search.generations // 2
         return {
-            "start": self._start[0],
+            "start": self.plan.zeta,
             "mean": self.strategy.mean(state.strategy),
             "average of the second half": state.tail / half,
             "best member": state.best,
@@ -155,7 +181,7 @@ class Search:
 
     def compilations(self) -> dict[str, int]:
         """Return how often each part of a generation was compiled."""
-        parts = {"ask": self._ask, "objectives": self._objectives, "tell": self._tell}
+        parts = {"ask": self._ask, "algorithms": self._algorithms, "tell": self._tell}
         own = {name: part._cache_size() for name, part in parts.items()}
         return own | self.cohort.compilations()
 
@@ -169,8 +195,8 @@ class Search:
         return jax.jit(self.strategy.ask)
 
     @cached_property
-    def _objectives(self) -> Any:
-        return jax.jit(jax.vmap(self._start[1]))
+    def _algorithms(self) -> Any:
+        return jax.jit(jax.vmap(self.plan.rebuild))
 
     @cached_property
     def _agents(self) -> Any:
@@ -209,7 +235,7 @@ class Search:
 
 def built(config: Config) -> Strategy:
     """Return the strategy of a run, or say what is wrong with it; nothing is computed."""
-    zeta, _ = mpo.ravel(searched(config.family))
+    zeta = moved(situation.algorithm(config, searched(config.family)), config.family).zeta
     asked = config.search
     final = (asked.final_sigma, asked.final_learning_rate)
     strategy = strategies.strategy(

@@ -1,7 +1,7 @@
 """A situation: the task, the preference data on the devices, and how agents are trained in it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -16,7 +16,19 @@ from discovery.search.streams import Purpose
 from envs import data
 from envs.data import Dataset, Plan
 from mpo.errors import unknown
-from mpo.train import WAYS, Hyper, Source, fresh, hyper, moments, replicated
+from mpo.objectives import Objective
+from mpo.train import (
+    WAYS,
+    Algorithm,
+    Descent,
+    Fixed,
+    Renewal,
+    Source,
+    fresh,
+    hyper,
+    moments,
+    replicated,
+)
 
 Report = Callable[[int, int], None]
 """Called with the rows of a dataset that are made, and the rows in all."""
@@ -32,22 +44,36 @@ class Situation:
       moments: of their observations, for the normaliser of fresh agents; `None` entries
         for none.
       start: parameters every agent starts from; `None` for a fresh one from each key.
-      hyper: settings of the inner loop.
+      descent: how agents follow the slope of their loss, if an algorithm does not say.
       training: how a population is run.
       devices: the mesh a population is spread over.
+      renewal: what happens to the data between rounds, if an algorithm does not say.
     """
 
     task: envs.Task
     sources: tuple[Source, ...]
     moments: tuple[Any, ...]
     start: Any
-    hyper: Hyper
+    descent: Descent
     training: Training
     devices: Mesh
+    renewal: Renewal = field(default_factory=Fixed)
 
-    def begin(self, key: jax.Array, moments: Any, start: Any) -> Any:
-        """Return the parameters of an agent before its training."""
-        return start if start is not None else fresh(self.task.policy, key, moments)
+    def algorithm(self, objective: Objective | Algorithm) -> Algorithm:
+        """Return an objective as it is trained here; an algorithm as it is."""
+        if isinstance(objective, Algorithm):
+            return objective
+        return Algorithm(objective=objective, renewal=self.renewal, descent=self.descent)
+
+
+def begin(task: envs.Task, key: jax.Array, moments: Any, start: Any) -> Any:
+    """Return the parameters of an agent before its training: `start`, or a fresh one's."""
+    return start if start is not None else fresh(task.policy, key, moments)
+
+
+def algorithm(config: Config, objective: Objective) -> Algorithm:
+    """Return an objective as it is trained in what `config` describes; nothing is prepared."""
+    return Algorithm(objective=objective, descent=hyper(**config.training.hyper))
 
 
 def plan(config: Config, dataset: Data, purpose: Purpose) -> Plan:

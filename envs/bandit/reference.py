@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mpo.policies import MarkovPolicy, TokenPolicy
-from mpo.train.optimizer import Optimizer
+from mpo.train.descent import Optimizer
 
 Vector = Float[np.ndarray, " V"]
 

@@ -19,7 +19,7 @@ from envs.ppo import learner as moments
 from envs.ppo.environment import Crowd, Environment, Transition
 from envs.ppo.settings import Settings
 from mpo.pytree import pytree
-from mpo.train.optimizer import Optimizer
+from mpo.train.descent import Optimizer
 
 
 def advantages(

@@ -5,34 +5,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
 from mpo.errors import RequestError
-from mpo.settings import Complaint, build
-
-_WORDS: Mapping[type, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    list: "a list",
-    dict: "a table",
-}
-
-
-def _entry(*kinds: type, **default: Any) -> Any:
-    """Declare an entry of one of these kinds of JSON value."""
-
-    def check(value: object) -> Complaint:
-        return None if type(value) in kinds else f"must be {_WORDS[kinds[0]]}, not {value!r}"
-
-    return dataclasses.field(metadata={"check": check}, **default)
+from mpo.settings import Checked, build, kinded
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance:
+class Provenance(Checked):
     """Where an objective comes from, and what it is worth.
 
     All but `versions` may be left out. Entries become plain JSON when this is made: arrays
@@ -48,6 +31,8 @@ class Provenance:
       generations: of the search.
       fitness_history: one entry for each generation: a number, or mean, best and spread by name.
       fitness: of this objective.
+      beside: settings of the algorithm that were found with it, by their paths, such as
+        "descent.learning_rate"; none, where only the objective was searched.
       results: what it earned when it was evaluated.
       commit: of the source code.
       created: date and time in ISO 8601.
@@ -55,19 +40,22 @@ class Provenance:
       extra: whatever else the file says.
     """
 
-    versions: Mapping[str, Any] = _entry(dict)
-    task: str | None = _entry(str, NoneType, default=None)
-    data: Sequence[Any] = _entry(list, default_factory=list)
-    config: Mapping[str, Any] = _entry(dict, default_factory=dict)
-    seed: int | None = _entry(int, NoneType, default=None)
-    generations: int | None = _entry(int, NoneType, default=None)
-    fitness_history: Sequence[Any] = _entry(list, default_factory=list)
-    fitness: float | int | None = _entry(float, int, NoneType, default=None)
-    results: Mapping[str, Any] = _entry(dict, default_factory=dict)
-    commit: str | None = _entry(str, NoneType, default=None)
-    created: str | None = _entry(str, NoneType, default=None)
-    command: str | None = _entry(str, NoneType, default=None)
-    extra: Mapping[str, Any] = _entry(dict, default_factory=dict)
+    what: ClassVar[str] = "provenance"
+
+    versions: Mapping[str, Any] = kinded(dict)
+    task: str | None = kinded(str, NoneType, default=None)
+    data: Sequence[Any] = kinded(list, default_factory=list)
+    config: Mapping[str, Any] = kinded(dict, default_factory=dict)
+    seed: int | None = kinded(int, NoneType, default=None)
+    generations: int | None = kinded(int, NoneType, default=None)
+    fitness_history: Sequence[Any] = kinded(list, default_factory=list)
+    fitness: float | int | None = kinded(float, int, NoneType, default=None)
+    beside: Mapping[str, Any] = kinded(dict, default_factory=dict)
+    results: Mapping[str, Any] = kinded(dict, default_factory=dict)
+    commit: str | None = kinded(str, NoneType, default=None)
+    created: str | None = kinded(str, NoneType, default=None)
+    command: str | None = kinded(str, NoneType, default=None)
+    extra: Mapping[str, Any] = kinded(dict, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make every entry plain JSON, and refuse those of another kind.
@@ -76,10 +64,8 @@ class Provenance:
           RequestError: an entry is of the wrong kind, or is no JSON.
         """
         for field in dataclasses.fields(self):
-            value = _plain(getattr(self, field.name))
-            if complaint := field.metadata["check"](value):
-                raise RequestError(f"setting {field.name!r} of provenance {complaint}")
-            object.__setattr__(self, field.name, value)
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
+        super().__post_init__()
         if clash := sorted(self.extra.keys() & _names()):
             raise RequestError(
                 f"setting 'extra' of provenance has {clash[0]!r}, an entry of its own"

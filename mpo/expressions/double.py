@@ -1,7 +1,7 @@
 """Objectives in double precision, without the digits that single precision made up.
 
 A float32 is read as the shortest decimal that rounds to it: λ = 0.1 where a float32 array
-holds 0.1. A weight that is written as a free parameter (`mpo.potentials.nonnegative`) is
+holds 0.1. A weight that is written as a free parameter (`mpo.nonnegative`) is
 read as the shortest decimal *weight* whose parameter rounds to that float32: the weight is
 the number a formula shows. Back in float32 the objective is the one it was.
 """
@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpo.nonnegative import positivity
 from mpo.objectives import Objective
 from mpo.potentials import BasisPotential, NetworkPotential, Numeric, Potential
-from mpo.potentials.nonnegative import positivity
 
 T = TypeVar("T")
 

@@ -20,6 +20,7 @@ from sympy.codegen.cfunctions import expm1
 from mpo.errors import RequestError
 from mpo.expressions import functions as f
 from mpo.expressions.system import UNIT, Definition, Vector, symbol
+from mpo.nonnegative import positivity
 from mpo.potentials import (
     ACTIVATIONS,
     BasisPotential,
@@ -33,7 +34,6 @@ from mpo.potentials import (
     Tsallis,
 )
 from mpo.potentials.network import LEAST_SLOPE
-from mpo.potentials.nonnegative import positivity
 
 LOG_X: Final = symbol("log_x")
 PROGRESS: Final = symbol("progress")

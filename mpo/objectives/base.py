@@ -9,14 +9,13 @@ from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.potentials.base import Progress
-from mpo.settings import Leaf, switch
+from mpo.settings import Checked, switch
 
-Number = Leaf  # a float, or an array of one
 Loss = Float[Array, ""]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective(ABC):
+class Objective(Checked, ABC):
     """A loss of one comparison; lower is better, and `jax.vmap` makes batches of it.
 
     Objectives are pytrees: numeric settings are traced, so that a population of objectives,
@@ -28,18 +27,25 @@ class Objective(ABC):
     Attributes:
       name: what `mpo.objective` knows it by.
       needs: the optional fields of a comparison it cannot do without.
+      least: the fewest responses K it can work with.
       length_normalise: divide log-probabilities by the length of their response first.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    least: ClassVar[int] = 2
 
     length_normalise: bool = switch(False)
+
+    @classmethod
+    def called(cls) -> str:
+        """Return what messages call an objective of this class."""
+        return f"objective {cls.name!r}"
 
     @final
     def __call__(self, comparison: Comparison, progress: Progress = 0.0) -> Loss:
         """Return the loss of `comparison` at `progress` n/N ∈ [0, 1] of the training."""
-        c = comparison.checked(self.needs, by=self.name)
+        c = comparison.checked(self.needs, by=self.name, least=self.least)
         if self.length_normalise:
             c = c.per_step()
         return self.loss(c, jnp.asarray(progress, c.logp.dtype))

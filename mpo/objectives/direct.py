@@ -8,9 +8,9 @@ from jax.nn import log_sigmoid, sigmoid
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
-from mpo.objectives.base import Loss, Number, Objective, given, log_ratio, margin
+from mpo.objectives.base import Loss, Objective, given, log_ratio, margin
 from mpo.pytree import pytree
-from mpo.settings import number
+from mpo.settings import Number, number
 
 
 @final
@@ -26,7 +26,7 @@ class DPO(Objective):
     name: ClassVar = "dpo"
     needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0)
+    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
         """Return -log σ(β δ)."""
@@ -47,7 +47,7 @@ class CDPO(Objective):
     name: ClassVar = "cdpo"
     needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0)
+    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     label_smoothing: Number = number(0.1, at_least=0.0, at_most=0.5)
 
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
@@ -72,7 +72,7 @@ class IPO(Objective):
     name: ClassVar = "ipo"
     needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0)
+    beta: Number = number(0.1, above=0.0, tried=(0.01, 0.03, 0.1, 0.3, 1.0))
 
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
         """Return (δ - 1/(2β))²."""

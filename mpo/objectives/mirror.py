@@ -7,12 +7,12 @@ from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
-from mpo.objectives.base import Loss, Number, Objective, given, margin
+from mpo.objectives.base import Loss, Objective, given, margin
 from mpo.potentials.base import Potential
 from mpo.potentials.named import Log
 from mpo.potentials.network import NetworkPotential
 from mpo.pytree import pytree
-from mpo.settings import number, part, switch
+from mpo.settings import Number, number, part, switch
 
 
 @final
@@ -85,7 +85,7 @@ class ClosedForm(Objective):
 
     name: ClassVar = "closed_form"
 
-    alpha: Number = number(1.0, at_least=0.0)
+    alpha: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
     beta: Number = number(1.0, at_least=0.0)
     lam: Number = number(1.0, at_least=0.0)
     length_normalise: bool = switch(True)

@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
 from mpo.logspace import log_odds
-from mpo.objectives.base import Loss, Number, Objective, margin
+from mpo.objectives.base import Loss, Objective, margin
 from mpo.pytree import pytree
-from mpo.settings import number, switch
+from mpo.settings import Number, number, switch
 
 
 @final
@@ -20,6 +20,7 @@ class SFT(Objective):
     """-log π(y_w): supervised fine-tuning on the best response."""
 
     name: ClassVar = "sft"
+    least: ClassVar = 1
 
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
         """Return -log π(y_w)."""
@@ -39,7 +40,7 @@ class SimPO(Objective):
 
     name: ClassVar = "simpo"
 
-    beta: Number = number(2.0, above=0.0)
+    beta: Number = number(2.0, above=0.0, tried=(0.3, 1.0, 2.0, 5.0, 10.0))
     gamma: Number = number(0.5, at_least=0.0)
     length_normalise: bool = switch(True)
 
@@ -65,7 +66,7 @@ class ORPO(Objective):
 
     name: ClassVar = "orpo"
 
-    lam: Number = number(1.0, at_least=0.0)
+    lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
     length_normalise: bool = switch(True)
 
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:

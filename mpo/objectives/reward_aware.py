@@ -13,9 +13,9 @@ from jax.nn import log_softmax
 from jaxtyping import Array, Float
 
 from mpo.comparison import Comparison
-from mpo.objectives.base import Loss, Number, Objective, given, log_ratio, margin
+from mpo.objectives.base import Loss, Objective, given, log_ratio, margin
 from mpo.pytree import pytree
-from mpo.settings import number
+from mpo.settings import Number, number
 
 
 @dataclass(frozen=True, kw_only=True)

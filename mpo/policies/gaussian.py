@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mpo.pytree import pytree
-from mpo.settings import Leaf
 
 _LOG_SQRT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -24,11 +23,11 @@ class GaussianParams:
     travel with the weights, and no gradient reaches them.
     """
 
-    kernels: tuple[Leaf, ...]
-    biases: tuple[Leaf, ...]
-    log_std: Leaf
-    observation_mean: Leaf
-    observation_std: Leaf
+    kernels: tuple[Float[Array, "*agents _ _"], ...]
+    biases: tuple[Float[Array, "*agents _"], ...]
+    log_std: Float[Array, "*agents actions"]
+    observation_mean: Float[Array, "*agents observations"]
+    observation_std: Float[Array, "*agents observations"]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from mpo.errors import unknown
 from mpo.logspace import log_odds
+from mpo.settings import Checked
 
 
 class Role(StrEnum):
@@ -38,13 +39,18 @@ def role(name: str) -> Role:
 Progress = float | Float[Array, ""]
 
 
-class Potential(ABC):
+class Potential(Checked, ABC):
     """An increasing scalar function of a probability (or density) x, evaluated at ℓ = log x.
 
     It plays ψ (what is gained by a likely chosen response) or φ⁻¹ (the implicit
     reward of a response) in the mirror-preference objectives. Every potential is a
     pytree, so populations and parameters are vmapped over as over any array.
     """
+
+    @classmethod
+    def called(cls) -> str:
+        """Return what messages call a potential of this class."""
+        return f"potential {cls.__name__.removesuffix('Potential').lower()!r}"
 
     @abstractmethod
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:

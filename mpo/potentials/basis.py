@@ -11,11 +11,10 @@ from jaxtyping import Array, Float
 
 from mpo.errors import RequestError, unknown
 from mpo.logspace import log_odds, log_probability, probability
+from mpo.nonnegative import positivity
 from mpo.potentials.base import Potential, Progress, Role
 from mpo.potentials.base import role as named_role
-from mpo.potentials.nonnegative import positivity
 from mpo.pytree import pytree
-from mpo.settings import Leaf
 
 
 def _odd(half: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -66,12 +65,12 @@ class BasisPotential(Potential):
       weight, weight_end: free parameters of w(0) and w(1), shape [len(library)];
         `weight_end` is None for a static potential.
       library: names of the f_i (keys of `FUNCTIONS`).
-      positive: name of the parametrisation (`mpo.potentials.nonnegative`); all of them
+      positive: name of the parametrisation (`mpo.nonnegative`); all of them
         but softplus search the weights in log space.
     """
 
-    weight: Leaf
-    weight_end: Leaf
+    weight: Float[Array, "*batch functions"]
+    weight_end: Float[Array, "*batch functions"] | None
     library: tuple[str, ...] = field(default=DEFAULT_LIBRARY, metadata={"static": True})
     positive: str = field(default="shifted_log", metadata={"static": True})
 

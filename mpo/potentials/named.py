@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from mpo.logspace import HEADROOM, log1mexp, log_odds
 from mpo.potentials.base import OmegaPotential, Progress
 from mpo.pytree import pytree
-from mpo.settings import Leaf, number
+from mpo.settings import Number, number
 
 _EDGE = math.log1p(-HEADROOM)  # from this log x on, the odds have another form
 _ODDS_AT_EDGE = _EDGE - math.log(HEADROOM)
@@ -46,7 +46,7 @@ class Log(ClosedFormPotential):
     sees), and D_h the Kullback-Leibler divergence.
     """
 
-    shift: Leaf = number(0.0)
+    shift: Number = number(0.0)
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return log x + shift."""
@@ -99,7 +99,7 @@ class Euclidean(ClosedFormPotential):
     distance itself is slope ½. A density overflows where log x > 88 in float32.
     """
 
-    slope: Leaf = number(2.0, above=0.0)
+    slope: Number = number(2.0, above=0.0)
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return x / slope."""
@@ -125,7 +125,7 @@ class Tsallis(ClosedFormPotential):
     log x > 88 / (α - 1).
     """
 
-    alpha: Leaf = number(0.5, above=0.0, other_than=1.0)
+    alpha: Number = number(0.5, above=0.0, other_than=1.0)
 
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return (x^{α-1} - 1) / (α - 1)."""

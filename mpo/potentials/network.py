@@ -11,11 +11,10 @@ from jaxtyping import Array, Float
 
 from mpo.errors import RequestError
 from mpo.logspace import log_odds, log_positive_part, log_probability, probability
+from mpo.nonnegative import positivity
 from mpo.potentials.base import ORPO, Potential, Progress, Role
 from mpo.potentials.base import role as named_role
-from mpo.potentials.nonnegative import positivity
 from mpo.pytree import pytree
-from mpo.settings import Leaf
 
 _EXP_TANGENT = 10.0  # e^u goes on as its tangent from here
 LEAST_SLOPE = 1e-6  # added to every slope under a logarithm, where zero cannot stand
@@ -71,14 +70,14 @@ class NetworkPotential(Potential):
       output: free parameters of w, shape [9, n].
       skip: free parameter of a.
       role: ψ or φ⁻¹.
-      positive: name of the parametrisation of s, e, w and a (`mpo.potentials.nonnegative`).
+      positive: name of the parametrisation of s, e, w and a (`mpo.nonnegative`).
     """
 
-    slope: Leaf
-    slope_end: Leaf
-    bias: Leaf
-    output: Leaf
-    skip: Leaf
+    slope: Float[Array, "*batch 9 units"]
+    slope_end: Float[Array, "*batch 9 units"] | None
+    bias: Float[Array, "*batch 9 units"]
+    output: Float[Array, "*batch 9 units"]
+    skip: Float[Array, "*batch"]
     role: Role = field(metadata={"static": True})
     positive: str = field(default="shifted_log", metadata={"static": True})
 

@@ -1,32 +1,40 @@
-"""The inner loop: train agents under an objective, one or a population of them.
+"""The inner loop: train agents by an algorithm, one or a population of them.
 
-    params, metrics = train(objective, source, policy, key, hyper(updates=2000))
+    algorithm = Algorithm(objective=mpo.objective("dpo"), descent=hyper(updates=2000))
+    params, metrics = train(algorithm, source, policy, key)
 
-`train` is a pure function of pytrees. Objectives of one structure, seeds and learning rates
-are batched by `jax.vmap`, or by `population`, which also spreads them over devices.
+`train` is a pure function of pytrees. Algorithms of one structure and seeds are batched by
+`jax.vmap`, or by `population`, which also spreads them over devices.
 """
 
+from mpo.train.algorithm import Algorithm, as_algorithm, stacked
+from mpo.train.descent import OPTIMIZERS, SCHEDULES, Descent, hyper
 from mpo.train.fresh import Moments, fresh, moments
-from mpo.train.hyper import Hyper, hyper
-from mpo.train.loop import train
 from mpo.train.metrics import Metrics
-from mpo.train.optimizer import OPTIMIZERS, SCHEDULES
 from mpo.train.population import WAYS, population, replicated
 from mpo.train.reference import Referenced, referenced
-from mpo.train.snapshots import snapshots, updates_before
+from mpo.train.renewal import Fixed, Renewal
+from mpo.train.rounds import snapshots, train, updates_before
+from mpo.train.slopes import Backward, Slope
 from mpo.train.source import Batch, Policy, Source
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "WAYS",
+    "Algorithm",
+    "Backward",
     "Batch",
-    "Hyper",
+    "Descent",
+    "Fixed",
     "Metrics",
     "Moments",
     "Policy",
     "Referenced",
+    "Renewal",
+    "Slope",
     "Source",
+    "as_algorithm",
     "fresh",
     "hyper",
     "moments",
@@ -34,6 +42,7 @@ __all__ = [
     "referenced",
     "replicated",
     "snapshots",
+    "stacked",
     "train",
     "updates_before",
 ]

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mpo.pytree import pytree
-from mpo.settings import Leaf
 from mpo.train.logprob import where_it_counts
 from mpo.train.source import Policy, Source
 
@@ -21,8 +20,8 @@ _LEAST_STD: Final = 1e-3
 class Moments:
     """Mean and standard deviation of each entry of an observation; a pytree."""
 
-    mean: Leaf
-    std: Leaf
+    mean: Float[Array, "observations"]
+    std: Float[Array, "observations"]
 
 
 @runtime_checkable

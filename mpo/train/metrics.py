@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mpo.comparison import Comparison
 from mpo.pytree import pytree
-from mpo.settings import Leaf
 
 Values = dict[str, Array]
 
@@ -33,14 +32,14 @@ class Metrics:
         first that was not, and stretches without an update are NaN.
     """
 
-    loss: Leaf
-    accuracy: Leaf
-    margin: Leaf
-    chosen: Leaf
-    rejected: Leaf
-    gradient_norm: Leaf
-    updates: Leaf
-    finite: Leaf
+    loss: Float[Array, "*agents stretches"]
+    accuracy: Float[Array, "*agents stretches"]
+    margin: Float[Array, "*agents stretches"]
+    chosen: Float[Array, "*agents stretches"]
+    rejected: Float[Array, "*agents stretches"]
+    gradient_norm: Float[Array, "*agents stretches"]
+    updates: Int[Array, "*agents"]
+    finite: Bool[Array, "*agents"]
 
 
 def of_batch(comparisons: Comparison) -> Values:
@@ -70,8 +69,8 @@ class Recorder:
       counts: updates in each stretch so far, shape [P].
     """
 
-    sums: Leaf
-    counts: Leaf
+    sums: Float[Array, "stretches means"]
+    counts: Int[Array, "stretches"]
 
     @classmethod
     def empty(cls, stretches: int) -> "Recorder":

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from mpo.pytree import pytree
-from mpo.settings import Leaf
 from mpo.train.logprob import log_probs
 from mpo.train.source import Batch, Policy, Source
 
@@ -22,11 +21,21 @@ class Referenced:
 
     Attributes:
       source: where the rest of an item comes from.
-      table: log-probabilities, [size, K].
+      table: summed log-probability of each response of an item, shape [size, K].
     """
 
     source: Any
-    table: Leaf
+    table: Float[Array, "size k"]
+
+    @classmethod
+    def of(cls, source: Source, policy: Policy, params: Any, chunk: int) -> "Referenced":
+        """Return a source with the table of a reference policy; see `referenced`."""
+        chunks = -(-source.size // chunk)
+        items = jnp.minimum(jnp.arange(chunks * chunk, dtype=jnp.int32), source.size - 1)
+        table = jax.lax.map(
+            lambda rows: log_probs(policy, params, source.batch(rows)), items.reshape(chunks, chunk)
+        )
+        return cls(source, jax.lax.stop_gradient(table.reshape(chunks * chunk, -1)[: source.size]))
 
     @property
     def size(self) -> int:
@@ -53,9 +62,4 @@ def referenced(source: Source, policy: Policy, params: Any, *, chunk: int = 64) 
 # The source is no output of this: a compiled function would return a copy of all its arrays.
 @partial(jax.jit, static_argnames=("policy", "chunk"))
 def _table(source: Source, policy: Policy, params: Any, chunk: int) -> Float[Array, "N K"]:
-    chunks = -(-source.size // chunk)
-    items = jnp.minimum(jnp.arange(chunks * chunk, dtype=jnp.int32), source.size - 1)
-    table = jax.lax.map(
-        lambda rows: log_probs(policy, params, source.batch(rows)), items.reshape(chunks, chunk)
-    )
-    return table.reshape(chunks * chunk, -1)[: source.size]
+    return Referenced.of(source, policy, params, chunk).table

@@ -14,7 +14,7 @@ import pytest
 
 import mpo
 from discovery import config
-from discovery.evidence import GRIDS, Contestant, Store, Table, evaluate, tune, tuning
+from discovery.evidence import Store, Table, evaluate, tune, tuning
 from discovery.evidence import evaluation as folder
 from discovery.evidence.evaluation import Evaluation, earlier, run
 from discovery.evidence.statistics import Mean
@@ -24,15 +24,18 @@ from discovery.host.locked import locked
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted
 from discovery.search import situation, streams
+from discovery.search.cohort import Cohort
 from discovery.search.streams import Purpose
 from mpo.errors import RequestError
+from mpo.train import stacked
 from tests.discovery.conftest import TINY
 
 KEY = streams.key(Purpose.EVALUATION, 0)
+LAMS = mpo.paths.tried(mpo.objective("orpo"))["lam"].tried
 
 
 def contestants(*names):
-    return {name: Contestant(mpo.objective(name)) for name in names}
+    return tuning.contestants(names, config.from_json(TINY), {})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def ground(datasets):
 
 def test_seeds_are_paired(ground):
     """The same objective under two names earns the same, seed by seed; seeds differ."""
-    twice = {"a": Contestant(mpo.objective("sft")), "b": Contestant(mpo.objective("sft"))}
+    twice = {"a": mpo.objective("sft"), "b": mpo.objective("sft")}
     returns = evaluate(twice, ground, KEY, range(3), 4)
     np.testing.assert_array_equal(returns["a"], returns["b"])
     assert len(set(returns["a"])) == 3
@@ -57,14 +60,10 @@ def test_a_seed_earns_the_same_alone_and_among_others(ground):
 
 
 def test_a_learning_rate_of_ones_own_is_used(ground):
-    rate = float(ground.hyper.learning_rate)
-    orpo = mpo.objective("orpo")
+    orpo = ground.algorithm(mpo.objective("orpo"))
+    still = mpo.paths.put(orpo, "descent.learning_rate", 1e-9)
     returns = evaluate(
-        {
-            "default": Contestant(orpo),
-            "same": Contestant(orpo, rate),
-            "still": Contestant(orpo, 1e-9),
-        },
+        {"default": mpo.objective("orpo"), "same": orpo, "still": still},
         ground, KEY, range(2), 4,
     )  # fmt: skip
     np.testing.assert_array_equal(returns["default"], returns["same"])
@@ -149,18 +148,16 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
     monkeypatch.setattr(tuning, "GROWTHS", 0)
     key = streams.key(Purpose.TUNING, 0)
     tuned = tune("orpo", ground, key, 2, 4)
-    assert tuned.tried == len(FACTORS) * len(GRIDS["orpo"]["lam"])
+    assert tuned.tried == len(FACTORS) * len(LAMS)
     keys = jax.random.split(key, 2)
-    from discovery.search.cohort import Cohort, repeated
-
     cohort = Cohort(ground, 4)
     worth = {}
-    for lam in GRIDS["orpo"]["lam"]:
+    for lam in LAMS:
         for factor in FACTORS:
-            rate = factor * float(ground.hyper.learning_rate)
-            rates = jax.numpy.full(2, rate, jax.numpy.float32)
-            made = repeated(mpo.objective("orpo", lam=lam), 2)
-            worth[lam, rate] = cohort.score(cohort.train(made, keys, 0, rates)).mean()
+            rate = factor * float(ground.descent.learning_rate)
+            plain = ground.algorithm(mpo.objective("orpo", lam=lam))
+            one = mpo.paths.put(plain, "descent.learning_rate", rate)
+            worth[lam, rate] = cohort.earn(stacked([one], each=2), keys).mean()
     best = max(worth, key=lambda point: worth[point])
     assert (tuned.settings["lam"], tuned.learning_rate) == best
     lams, rates = zip(*worth, strict=True)
@@ -170,9 +167,8 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
     }
     assert {*tuned.ends} == {name for name, ends in at_an_end.items() if ends}
     np.testing.assert_allclose(tuned.mean.mean, worth[best], rtol=1e-6)
-    contestant = tuned.contestant()
-    assert contestant.settings == "tuned"
-    assert float(contestant.objective.lam) == best[0]
+    algorithm = tuned.algorithm(ground.algorithm(mpo.objective("orpo")))
+    assert (algorithm.objective.lam, algorithm.descent.learning_rate) == best
 
 
 @pytest.mark.parametrize(
@@ -186,11 +182,11 @@ def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
 )
 def test_a_grid_grows_where_its_best_point_is_at_an_end(ground, monkeypatch, peak, best, ends):
     """On a smooth hill it gets to the point nearest to the top, in units of the usual rate."""
-    usual = float(ground.hyper.learning_rate)
+    usual = float(ground.descent.learning_rate)
     sizes = []
 
-    def hill(cohort, name, axes, points, keys):
-        assert tuple(axes) == ("lam", "learning rate")
+    def hill(cohort, base, axes, points, keys):
+        assert tuple(axes) == ("objective.lam", "descent.learning_rate")
         sizes.append(len(points))
         off = [np.log([lam / peak[0], rate / usual / peak[1]]) for lam, rate in points]
         return [Mean(-float(np.sum(one**2)), 0.0, 1, 0) for one in off]
@@ -209,14 +205,6 @@ def test_a_grid_where_every_agent_fails_does_not_grow(ground, monkeypatch):
     monkeypatch.setattr(tuning, "_measured", lambda c, n, a, points, k: [failed] * len(points))
     tuned = tune("sft", ground, streams.key(Purpose.TUNING, 0), 1, 1)
     assert tuned.tried == len(FACTORS)
-
-
-def test_grids_are_of_settings_there_are():
-    for name, grid in GRIDS.items():
-        for setting, values in grid.items():
-            for value in values:
-                made = mpo.objective(name, **{setting: value})
-                assert float(getattr(made, setting)) == value
 
 
 def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
@@ -288,7 +276,7 @@ def test_a_folder_takes_more_objectives_but_no_other_settings(tiny, tmp_path):
         run(asked(other, "orpo"), tmp_path / "e", lambda text: None)
     changed = asked(tiny, "orpo")
     changed = dataclasses.replace(
-        changed, contestants={"orpo": Contestant(mpo.objective("orpo", lam=0.5))}
+        changed, contestants={"orpo": situation.algorithm(tiny, mpo.objective("orpo", lam=0.5))}
     )
     with pytest.raises(RequestError, match=r"objectives\.orpo\.settings"):
         run(changed, tmp_path / "e", lambda text: None)

@@ -13,7 +13,7 @@ import pytest
 import mpo
 from discovery import config, report
 from discovery.cli import main
-from discovery.evidence import Contestant, Store, Table, markdown
+from discovery.evidence import Store, Table, markdown, tuning
 from discovery.evidence.evaluation import Evaluation, wanted
 from discovery.evidence.statistics import mean
 from discovery.runs import finish
@@ -68,7 +68,7 @@ def ended(begun):
 def evaluated(tmp_path, tiny):
     """Return the folder of an evaluation, two of whose objectives are done."""
     folder = tmp_path / "evaluated"
-    names = {name: Contestant(mpo.objective(name)) for name in ("orpo", "sft", "dpo")}
+    names = tuning.contestants(("orpo", "sft", "dpo"), tiny, {})
     folder.mkdir()
     asked = Evaluation(tiny, names, seeds=3, episodes=2, command="discovery evaluate --seeds 3")
     (folder / "evaluation.json").write_text(json.dumps(wanted(asked)))

@@ -12,10 +12,10 @@ from discovery import config
 from discovery.evidence import trajectory
 from discovery.host.processes import all_devices
 from discovery.search import situation
-from discovery.search.cohort import Cohort, repeated
+from discovery.search.cohort import Cohort
 from discovery.search.streams import Purpose
 from mpo.errors import RequestError
-from mpo.train import snapshots, train, updates_before
+from mpo.train import snapshots, stacked, train, updates_before
 from tests.discovery.conftest import TINY
 
 KEY = jax.random.key(5)
@@ -35,7 +35,7 @@ def recorded(ground):
 
 
 def arguments(ground):
-    return ORPO, ground.sources[0], ground.task.policy, KEY, ground.hyper
+    return ORPO, ground.sources[0], ground.task.policy, KEY, ground.descent
 
 
 def test_the_last_snapshot_is_what_training_returns(ground):
@@ -61,7 +61,7 @@ def test_a_snapshot_is_the_parameters_after_so_many_updates(ground):
 def test_what_is_recorded_is_what_the_objective_saw(ground, recorded):
     """At the end: log π per step under the agents that a cohort trains from the same keys."""
     keys = jax.random.split(KEY, 2)
-    trained = Cohort(ground, 1).train(repeated(ORPO, 2), keys).params
+    trained = Cohort(ground, 1).train(stacked([ground.algorithm(ORPO)], each=2), keys).params
     batch = ground.sources[0].batch(jnp.arange(ground.sources[0].size))
 
     def chosen(agent):

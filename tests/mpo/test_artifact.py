@@ -11,9 +11,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import mpo
-from mpo.objectives import DPO
+from mpo.nonnegative import POSITIVITIES
 from mpo.potentials import BasisPotential, NetworkPotential, Numeric, Potential, kinds
-from mpo.potentials.nonnegative import POSITIVITIES
 
 TRIPLE = mpo.Comparison(
     logp=jnp.array([-3.0, -7.0, -11.5], jnp.float32),
@@ -230,11 +229,6 @@ def test_numbers_that_are_not_finite_are_not_saved(tmp_path, value):
     one = learned()
     broken = dataclasses.replace(one.psi, bias=one.psi.bias.at[3, 1].set(value))
     refused(dataclasses.replace(one, psi=broken), tmp_path, r"psi\.bias has numbers .*not finite")
-    refused(dataclasses.replace(one, lam=float(value)), tmp_path, r"'lam' .* must be finite")
-
-
-def test_settings_out_of_range_are_not_saved(tmp_path):
-    refused(dataclasses.replace(learned(), lam=-1.0), tmp_path, r"'lam' .*must be ≥ 0")
 
 
 def test_what_has_no_name_is_not_saved(tmp_path):
@@ -253,11 +247,6 @@ def test_what_has_no_name_is_not_saved(tmp_path):
 
 def test_what_is_no_setting_is_not_saved(tmp_path):
     refused(mpo.objective("dpo", beta=jnp.asarray(1)), tmp_path, "beta is of dtype int32")
-    refused(
-        DPO(beta={}),
-        tmp_path,
-        "beta holds {}, which is no setting",
-    )
 
 
 # ---------------------------------------------------------------- a potential of one's own

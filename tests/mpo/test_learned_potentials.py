@@ -10,8 +10,8 @@ from jax.flatten_util import ravel_pytree
 
 import mpo
 from mpo.logspace import log_odds
+from mpo.nonnegative import POSITIVITIES
 from mpo.potentials import ACTIVATIONS, FUNCTIONS, BasisPotential, NetworkPotential
-from mpo.potentials.nonnegative import POSITIVITIES
 
 KINDS = {"network": {"units": 18}, "basis": {}}
 ROLES = {"psi": lambda log_x: log_x, "phi_inv": log_odds}

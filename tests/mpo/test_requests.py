@@ -1,11 +1,27 @@
 """Wrong requests: each is one line that says what is wrong and what to write instead."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import pytest
 
 import mpo
 from mpo.errors import unknown
+from mpo.objectives import DPO, ORPO
+from mpo.potentials import Tsallis
+from mpo.train import Algorithm, Descent
+
+
+@pytest.fixture(autouse=True)
+def _as_users_have_it():
+    """Without the tests' own checks of shapes, which would be first to complain."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
+
 
 PAIR = {"logp": jnp.array([-1.0, -2.0]), "length": jnp.array([3, 4])}
 
@@ -51,6 +67,22 @@ def test_potentials_refuse_what_they_cannot_mean(name, settings, says):
         mpo.potential(name, **settings)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: DPO(beta=-1.0), "beta"),
+        (lambda: dataclasses.replace(ORPO(), lam=float("inf")), "lam"),
+        (lambda: Tsallis(alpha=1.0), "alpha"),
+        (lambda: Descent(batch=0), "batch"),
+        (lambda: Descent(updates=5, epochs=1), "updates"),
+        (lambda: Algorithm(objective="dpo"), "objective"),
+    ],
+)
+def test_a_class_refuses_whoever_makes_one(make, name):
+    with pytest.raises(mpo.RequestError, match=name):
+        make()
+
+
 def test_a_missing_field_is_named_before_anything_is_computed():
     with pytest.raises(mpo.RequestError, match="objective 'dpo' needs 'ref_logp'"):
         mpo.objective("dpo")(mpo.Comparison(**PAIR))
@@ -61,7 +93,10 @@ def test_a_missing_field_is_named_before_anything_is_computed():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"logp": jnp.zeros((4, 2))}, "apply it to a batch with jax.vmap"),
+        (
+            {"logp": jnp.zeros((4, 2)), "length": jnp.ones((4, 2))},
+            "apply it to a batch with jax.vmap",
+        ),
         ({"logp": jnp.zeros(1), "length": jnp.ones(1)}, "K ≥ 2"),
         ({"length": jnp.ones(3)}, r"'length' has shape \[3\] and logp has \[2\]"),
         ({"ref_logp": jnp.zeros(())}, "'ref_logp' has shape"),

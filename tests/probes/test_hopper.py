@@ -5,7 +5,7 @@ import pytest
 
 import mpo
 from discovery import config
-from discovery.evidence import Contestant, evaluate
+from discovery.evidence import evaluate
 from discovery.host.processes import all_devices
 from discovery.search import situation, streams
 from discovery.search.streams import Purpose
@@ -37,7 +37,7 @@ def earned(described):
     key = streams.key(Purpose.TUNING, described.seed)
 
     def of(objective: mpo.Objective) -> float:
-        rivals = {"known": Contestant(objective)}
+        rivals = {"known": objective}
         return float(np.mean(evaluate(rivals, ground, key, range(SEEDS), EPISODES)["known"]))
 
     return of

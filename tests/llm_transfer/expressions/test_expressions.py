@@ -14,9 +14,9 @@ import mpo
 from mpo.errors import RequestError
 from mpo.expressions import define, expression, in_double, look_up, resolve
 from mpo.expressions.functions import logsigmoid, sigmoid
+from mpo.nonnegative import POSITIVITIES, positivity
 from mpo.objectives import MPO, OBJECTIVES, Objective
 from mpo.potentials import BasisPotential, Log, Logit, Potential, Tsallis
-from mpo.potentials.nonnegative import POSITIVITIES, positivity
 
 AT = {
     "logp_w": -21.0, "logp_l": -33.5, "len_w": 12.0, "len_l": 15.0, "ref_logp_w": -24.0,

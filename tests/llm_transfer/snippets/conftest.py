@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mpo
+from mpo.nonnegative import POSITIVITIES
 from mpo.objectives import MPO, OBJECTIVES, MPOReference, Objective
 from mpo.potentials import (
     BasisPotential,
@@ -20,7 +21,6 @@ from mpo.potentials import (
     Tsallis,
 )
 from mpo.potentials.basis import FUNCTIONS
-from mpo.potentials.nonnegative import POSITIVITIES
 
 EVERY = tuple(FUNCTIONS)
 

@@ -12,7 +12,7 @@ import mpo
 from mpo.objectives import Objective
 from mpo.policies import GaussianPolicy
 from mpo.pytree import pytree
-from mpo.settings import Leaf
+from mpo.settings import Number
 from mpo.train import hyper, referenced
 from mpo.train import train as compiled
 from mpo.train.logprob import log_probs
@@ -32,7 +32,7 @@ class Probe(Objective):
     name: ClassVar = "probe"
     traces: ClassVar[list[int]] = []
 
-    weight: Leaf = 1.0
+    weight: Number = 1.0
 
     def loss(self, c, progress):
         Probe.traces.append(1)

@@ -2,14 +2,38 @@
 
 import os
 
+from mpo.artifact.encoding import Artifact
 from mpo.artifact.files import load
 from mpo.artifact.places import is_place, shipped_names
+from mpo.artifact.provenance import Provenance
 from mpo.errors import unknown
 from mpo.objectives import OBJECTIVES, Objective
 from mpo.settings import build
 
+Name = str | os.PathLike[str]
 
-def objective(name: str | os.PathLike[str], **settings: object) -> Objective:
+
+def find(name: Name) -> Artifact:
+    """Return the objective of this name, or in this place, and where it comes from; read once.
+
+    A registered objective has its default settings, and comes from nowhere.
+
+    Args:
+      name: see `objective`.
+
+    Raises:
+      ArtifactError: the files of a discovered objective are damaged, or of a later version.
+      RequestError: the name is unknown.
+    """
+    if name in OBJECTIVES:
+        made = build(OBJECTIVES[str(name)], f"objective {name!r}", {})
+        return Artifact(made, Provenance(versions={}))
+    if not is_place(name):
+        raise unknown("objective", str(name), [*OBJECTIVES, *shipped_names()])
+    return load(name)
+
+
+def objective(name: Name, **settings: object) -> Objective:
     """Return the objective of this name, or in this place, with these settings.
 
     >>> import jax.numpy as jnp, mpo
@@ -31,7 +55,5 @@ def objective(name: str | os.PathLike[str], **settings: object) -> Objective:
     """
     if name in OBJECTIVES:
         return build(OBJECTIVES[str(name)], f"objective {name!r}", settings)
-    if not is_place(name):
-        raise unknown("objective", str(name), [*OBJECTIVES, *shipped_names()])
-    found = load(name).objective
+    found = find(name).objective
     return build(type(found), f"objective {str(name)!r}", {**vars(found), **settings})

@@ -1,13 +1,22 @@
-"""Optimizers and learning-rate schedules by name, on top of optax."""
+"""Descent: how the parameters of an agent follow a slope, and how often.
+
+Optimizers and learning-rate schedules are those of optax, by name.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
+
+from mpo.errors import RequestError
+from mpo.pytree import pytree
+from mpo.settings import Checked, Number, build, count, number, one_of, part
+from mpo.train.slopes import Backward, Slope
 
 Params = Any  # a pytree of arrays
 Rate = float | Array
@@ -86,6 +95,72 @@ def optimizer(
             optax.scale_by_learning_rate(schedule),
         )
     )
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class Descent(Checked):
+    """Settings of the inner loop; a pytree, so that a batch of learning rates is a `vmap`.
+
+    The first three and those of the slope are traced, the others are static.
+
+    Attributes:
+      learning_rate: at the beginning.
+      max_gradient_norm: slopes with a greater global norm are shortened to it; 0: never.
+      weight_decay: decoupled, of matrices only; `None` for what the optimizer usually has.
+      slope: where the direction of an update comes from; by default the gradient.
+      batch: comparisons (or pairs of segments) in an update.
+      updates: how many in the whole training; or
+      epochs: how many passes over the data, rounded up to whole updates. One, if neither
+        is given.
+      optimizer: a name of `OPTIMIZERS`.
+      schedule: a name of `SCHEDULES`; those that fall reach 0 after the last update.
+      points: at most how many points the metrics have; each is a mean over its updates.
+    """
+
+    what = "the inner loop"
+
+    learning_rate: Number = number(1e-3, above=0.0)
+    max_gradient_norm: Number = number(0.0, at_least=0.0)
+    weight_decay: Number | None = number(None, at_least=0.0)
+    slope: Slope = part(Slope, Backward)
+    batch: int = count(32)
+    updates: int | None = count(None)
+    epochs: int | None = count(None)
+    optimizer: str = one_of("adam", OPTIMIZERS)
+    schedule: str = one_of("constant", SCHEDULES)
+    points: int = count(20)
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of their range, and two that say the same."""
+        super().__post_init__()
+        if self.updates is not None and self.epochs is not None:
+            raise RequestError(f"{self.what} got both 'updates' and 'epochs': give one of them")
+
+    def count(self, size: int) -> int:
+        """Return the number of updates on `size` items."""
+        if self.updates is not None:
+            return self.updates
+        return -(-(self.epochs or 1) * size // self.batch)
+
+    def build(self, updates: int) -> Optimizer:
+        """Return the optimizer of a training of so many updates."""
+        return optimizer(
+            self.optimizer,
+            SCHEDULES[self.schedule](self.learning_rate, updates),
+            max_gradient_norm=self.max_gradient_norm,
+            weight_decay=self.weight_decay,
+        )
+
+
+def hyper(**settings: Any) -> Descent:
+    """Return `Descent(**settings)`; an unknown setting is refused with the name that is meant.
+
+    Raises:
+      RequestError: a setting is unknown or out of range, or both `updates` and `epochs` are set.
+    """
+    return build(Descent, Descent.what, settings)
 
 
 def _kernels(params: Params) -> Any:
