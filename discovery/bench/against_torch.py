@@ -108,7 +108,7 @@ class Loop:
 
 def problem(work: Workload) -> dict[str, np.ndarray]:
     """Return all that decides the training of the first agent of `agents`, by name."""
-    source, hyper = work.situation.sources[0], work.situation.hyper
+    source, hyper = work.situation.sources[0], work.situation.descent
     batch = source.batch(jnp.arange(source.size, dtype=jnp.int32))
     key = jax.random.split(jax.random.key(0), 1)[0]
     init, ordering = jax.random.split(key)  # as `mpo.train.train` does

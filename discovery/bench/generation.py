@@ -55,7 +55,7 @@ def table(search: Search) -> Table:
     asked = search.config.search
     agents = (asked.population + PROBES) * asked.seeds
     steps = agents * asked.episodes * search.situation.task.horizon
-    updates = search.situation.hyper.count(search.situation.sources[0].size)
+    updates = search.situation.descent.count(search.situation.sources[0].size)
     return Table(
         f"{agents} agents of {updates:,} updates, {asked.episodes} episodes each",
         split(watch.walls[1:], watch.lines[1:], agents, steps),

@@ -83,4 +83,6 @@ def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
 
 def short(ground: Situation) -> Situation:
     """Return the situation with agents of fewer updates."""
-    return dataclasses.replace(ground, hyper=dataclasses.replace(ground.hyper, updates=_UPDATES))
+    return dataclasses.replace(
+        ground, descent=dataclasses.replace(ground.descent, updates=_UPDATES)
+    )

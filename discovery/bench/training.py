@@ -14,11 +14,10 @@ from discovery.bench.table import Table
 from discovery.bench.timing import Call, timed, turns
 from discovery.bench.workload import Workload
 from discovery.config import Family
-from discovery.search.cohort import repeated
 from discovery.search.search import searched
 from discovery.search.situation import Situation
 from mpo.objectives import Objective
-from mpo.train import Hyper, Policy, Source, population, replicated, train
+from mpo.train import Descent, Policy, Source, population, replicated, stacked, train
 from mpo.train.population import Population
 
 OBJECTIVES: Mapping[str, Callable[[], Objective]] = MappingProxyType(
@@ -74,17 +73,17 @@ def _candidates(
 
 def agents(
     ground: Situation, objective: Objective, size: int, devices: Mesh
-) -> tuple[Population, Any, tuple[Source, Hyper]]:
+) -> tuple[Population, Any, tuple[Source, Descent]]:
     """Return the program that trains so many agents, the agents, and what they share."""
     policy = ground.task.policy
 
-    def one(member: tuple[Objective, jax.Array], source: Source, hyper: Hyper) -> Any:
+    def one(member: tuple[Objective, jax.Array], source: Source, hyper: Descent) -> Any:
         objective, raw = member
         return train(objective, source, policy, jax.random.wrap_key_data(raw), hyper)
 
     keys = jax.random.key_data(jax.random.split(jax.random.key(0), size))
     members, shared = replicated(
-        ((repeated(objective, size), keys), (ground.sources[0], ground.hyper)), devices
+        ((stacked([objective], each=size), keys), (ground.sources[0], ground.descent)), devices
     )
     return population(one, devices=devices), members, shared
 

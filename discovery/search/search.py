@@ -42,9 +42,9 @@ class State:
 
     strategy: Any
     generation: Int[Array, ""]
-    best: Float[Array, "parameters"]
+    best: Float[Array, "*parameters"]
     advantage: Float[Array, ""]
-    tail: Float[Array, "parameters"]
+    tail: Float[Array, "*parameters"]
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def test_the_agents_of_the_benchmark_are_those_of_the_inner_loop(work):
     ground, keys = work.situation, jax.random.split(jax.random.key(0), 2)
     for number_, key in enumerate(keys):
         alone, _ = train(
-            mpo.objective("orpo"), ground.sources[0], ground.task.policy, key, ground.hyper
+            mpo.objective("orpo"), ground.sources[0], ground.task.policy, key, ground.descent
         )
         for mine, its in zip(jax.tree.leaves(params), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(mine[number_], its, rtol=1e-5, atol=1e-7)

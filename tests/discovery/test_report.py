@@ -7,6 +7,7 @@ import os
 import re
 from html.parser import HTMLParser
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -58,7 +59,9 @@ def ended(begun):
         returns=RETURNS,
         authors={"expert": 9.9},
     )
-    progress = Progress(State(None, 4, None, None, None), [line(n) for n in range(4)])
+    progress = Progress(
+        State(None, jnp.int32(4), *[jnp.zeros(())] * 3), [line(n) for n in range(4)]
+    )
     begun.metrics.write_text("".join(json.dumps(one) + "\n" for one in progress.lines))
     finish.write(described, progress, result, begun)
     return begun

@@ -328,7 +328,7 @@ def test_listwise_objectives_use_every_response(name):
 
 def test_temporal_objectives_follow_progress():
     psi = BasisPotential.orpo("psi", temporal=True)
-    psi = dataclasses.replace(psi, weight_end=psi.weight_end - 1.0)
+    psi = dataclasses.replace(psi, weight_end=psi.weight - 1.0)
     objective = mpo.objective("mpo", psi=psi)
     c = _comparison(1)
     assert objective(c, 0.0) != objective(c, 0.5) != objective(c, 1.0)

@@ -75,7 +75,7 @@ def test_potentials_refuse_what_they_cannot_mean(name, settings, says):
         (lambda: Tsallis(alpha=1.0), "alpha"),
         (lambda: Descent(batch=0), "batch"),
         (lambda: Descent(updates=5, epochs=1), "updates"),
-        (lambda: Algorithm(objective="dpo"), "objective"),
+        (lambda: Algorithm(**{"objective": "dpo"}), "objective"),
     ],
 )
 def test_a_class_refuses_whoever_makes_one(make, name):

@@ -51,7 +51,7 @@ def test_sympy_alone_computes_the_objective(name, x64):
 def test_sympy_alone_computes_potentials_in_the_course_of_time(x64):
     weights = {"log": 0.5, "x": 0.25, "signed_sqrt": 1.0, "sqrt": 0.125, "log_sigmoid": 0.75}
     start = BasisPotential.of(weights, library=tuple(weights), temporal=True)
-    end = dataclasses.replace(start, weight_end=start.weight_end * 1.5)
+    end = dataclasses.replace(start, weight_end=start.weight * 1.5)
     objective = MPO(psi=end, phi_inv=Tsallis(1.5), lam=0.5)
     formula = expression(objective)
     assert formula.temporal

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -165,7 +166,7 @@ def test_the_text_needs_torch_alone(tmp_path):
         [sys.executable, "-I", str(file)], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     value, others = done.stdout.split(maxsplit=1)
-    pair = mpo.Comparison(logp=np.array([-10.0, -30.0]), length=np.array([10, 10]))
+    pair = mpo.Comparison(logp=jnp.array([-10.0, -30.0]), length=jnp.array([10, 10]))
     assert float(value) == pytest.approx(float(mpo.objective("orpo")(pair)), rel=1e-5)
     assert set(ast.literal_eval(others)) <= {"sympy"}  # which torch may import
 
