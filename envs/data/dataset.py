@@ -19,32 +19,7 @@ from envs.data.validate import check, check_shapes
 from mpo.errors import RequestError
 from mpo.pytree import pytree
 from mpo.settings import Leaf
-
-
-@pytree
-@dataclass(frozen=True)
-class Batch:
-    """B comparisons, whole or cut to L steps, best first; `jax.vmap` goes over them.
-
-    Attributes:
-      inputs: observations [B, K, L, O], or contexts.
-      outputs: actions [B, K, L, A], or tokens [B, K, L].
-      mask: which steps count, [B, K, L]; the others are padding.
-      reward: true return of each whole response, [B, K].
-      ref_logp: its log-probability under the reference, [B, K]; `None` in a view of
-        segments, since it is known only for whole responses.
-    """
-
-    inputs: Leaf
-    outputs: Leaf
-    mask: Leaf
-    reward: Leaf
-    ref_logp: Leaf
-
-    @property
-    def length(self) -> Array:
-        """Steps that count in each response, [B, K]."""
-        return jnp.sum(self.mask, axis=-1, dtype=jnp.int32)
+from mpo.train import Batch
 
 
 @pytree

@@ -1,52 +1,39 @@
 """What the inner loop asks of its data and of its policy; `envs.data.View` is such a source."""
 
-from dataclasses import Field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Array, Int, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray, Shaped
+
+from mpo.pytree import pytree
 
 
-@runtime_checkable
-class Batch(Protocol):
-    """B comparisons of K responses of L steps each, best first; a dataclass, and a pytree.
+@pytree
+@dataclass(frozen=True)
+class Batch:
+    """B comparisons of K responses, whole or cut to L steps, best first.
 
-    `inputs` are observations [B, K, L, …], floats, or contexts [B, K, …], integers;
-    `outputs` are actions [B, K, L, …] or tokens [B, K, L]; `mask` says which steps
-    count, [B, K, L]; `length` says how many, [B, K]; `reward` and `ref_logp`, [B, K], may be
-    `None`.
+    Attributes:
+      inputs: what the policy saw: observations, floats [B, K, L, …]; or contexts, integers
+        [B, K, …].
+      outputs: what it did: actions [B, K, L, …], or tokens [B, K, L].
+      mask: which steps count, [B, K, L]; the others are padding.
+      reward: explicit reward of each whole response, [B, K]; or `None`.
+      ref_logp: summed log-probability of each response under the reference policy, [B, K];
+        `None` where it is not known.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    inputs: Shaped[Array, "b k *inputs"]
+    outputs: Shaped[Array, "b k steps *outputs"]
+    mask: Bool[Array, "b k steps"]
+    reward: Num[Array, "b k"] | None
+    ref_logp: Float[Array, "b k"] | None
 
     @property
-    def inputs(self) -> Array:
-        """What the policy saw."""
-        ...
-
-    @property
-    def outputs(self) -> Array:
-        """What it did."""
-        ...
-
-    @property
-    def mask(self) -> Array:
-        """Which steps belong to the responses."""
-        ...
-
-    @property
-    def length(self) -> Array:
-        """How many of the steps count."""
-        ...
-
-    @property
-    def reward(self) -> Array | None:
-        """The explicit reward of each response."""
-        ...
-
-    @property
-    def ref_logp(self) -> Array | None:
-        """The summed log-probability of each response under the reference policy."""
-        ...
+    def length(self) -> Int[Array, "b k"]:
+        """How many steps of each response count."""
+        return jnp.sum(self.mask, axis=-1, dtype=jnp.int32)
 
 
 @runtime_checkable

@@ -2,8 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mpo
+from mpo.settings import Range
+from mpo.train import Algorithm, hyper
 
 PAIR = mpo.Comparison(logp=jnp.array([-1.0, -2.0]), length=jnp.array([3, 4]))
 LEARNED = {
@@ -50,3 +54,74 @@ def test_an_objective_without_learned_potentials_has_nothing_to_search(name):
         return
     with pytest.raises(mpo.RequestError, match="nothing to search"):
         mpo.ravel(objective)
+
+
+ALGORITHM = Algorithm(objective=LEARNED["basis-False"], descent=hyper(learning_rate=0.02))
+PATHS = ("objective.lam", "descent.learning_rate", "objective.psi", "descent.max_gradient_norm")
+
+
+def test_any_setting_is_moved_by_its_path():
+    vector, rebuild = mpo.ravel(ALGORITHM, over=PATHS)
+    assert vector.shape == (8 + 3,)
+    start = rebuild(vector)
+    for path in PATHS[:2]:
+        np.testing.assert_allclose(mpo.paths.get(start, path), mpo.paths.get(ALGORITHM, path))
+    moved = rebuild(vector + 1)
+    np.testing.assert_allclose(moved.descent.learning_rate, 0.02 * np.e, rtol=1e-6)
+    np.testing.assert_array_equal(moved.objective.psi.weight, ALGORITHM.objective.psi.weight + 1)
+    np.testing.assert_array_equal(
+        moved.objective.phi_inv.weight, ALGORITHM.objective.phi_inv.weight
+    )
+    assert moved.descent.batch == ALGORITHM.descent.batch
+    again, _ = mpo.ravel(ALGORITHM, over=PATHS[::-1])
+    np.testing.assert_array_equal(again, vector, err_msg="the order of the paths says nothing")
+    np.testing.assert_allclose(mpo.ravel(moved, over=PATHS)[0], vector + 1, atol=1e-5)
+
+
+@given(
+    bounds=st.sampled_from(
+        [{"above": 0.0}, {"at_least": 0.0}, {"at_least": 0.0, "at_most": 0.5}, {"below": 2.0}, {},
+         {"above": -1.0, "below": 1.0}, {"at_most": 1.0}]
+    ),
+    free=st.floats(-6, 6, width=32),
+)  # fmt: skip
+def test_whatever_the_free_number_the_setting_is_in_its_range(bounds, free):
+    extent = Range(**bounds)
+    value = float(extent.value(jnp.float32(free)))
+    assert extent.complaint(value) is None
+    again = float(extent.value(extent.free(value)))
+    np.testing.assert_allclose(again, value, rtol=1e-4, atol=1e-5)
+    more = float(extent.value(jnp.float32(free + 0.5)))
+    assert more >= value
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_a_setting_that_may_be_zero_starts_there_exactly(value):
+    objective = mpo.objective("orpo", lam=value)
+    vector, rebuild = mpo.ravel(objective, over=("lam",))
+    np.testing.assert_allclose(rebuild(vector).lam, value, rtol=1e-6)
+    assert rebuild(vector + 0.1).lam > value
+
+
+@pytest.mark.parametrize(
+    ("over", "says"),
+    [
+        (("objective.lamb",), "'lam'"),
+        (("descent.batch",), "no number that can be moved"),
+        (("descent.weight_decay",), "is not set"),
+        (("objective.psi", "objective.psi.weight"), "part of"),
+        (("objective.lam", "objective.lam"), "twice"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused(over, says):
+    with pytest.raises(mpo.RequestError, match=says):
+        mpo.ravel(ALGORITHM, over=over)
+
+
+def test_a_population_of_algorithms_is_a_vmap():
+    vector, rebuild = mpo.ravel(ALGORITHM, over=PATHS)
+    stack = jax.vmap(rebuild)(vector[None] + jnp.arange(3.0)[:, None])
+    assert stack.descent.learning_rate.shape == stack.objective.lam.shape == (3,)
+    assert stack.objective.psi.weight.shape == (3, 8)
+    same = mpo.train.stacked([rebuild(vector + step) for step in range(3)])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), stack, same)

@@ -99,13 +99,23 @@ def one(key, source):
 assert jax.local_device_count() == 2
 keys, alone = jax.random.split(jax.random.key(0), 5), jax.local_devices()[:1]
 both = jax.local_devices()
-results = jax.device_get([
-    population(one, "map", devices=devices)(keys, replicated(dataset.view(), devices))
-    for devices in (Mesh(np.asarray(some), ("members",)) for some in (alone, both, both[::-1]))
-])
-for other in results[1:]:
-    jax.tree.map(np.testing.assert_array_equal, results[0], other)
-assert len(np.unique(results[0][1].loss[:, 0])) == 5
+
+from tests.mpo.train.test_rounds import BANDIT, POLICY, Differences, OnPolicy, of
+
+renewed = of("orpo", renewal=OnPolicy(cut=2, pairs=4), descent={"slope": Differences()})
+sentences = from_arrays(np.zeros((4, 2), np.int32), np.zeros((4, 2, 4), np.int32), vocabulary=10)
+
+def on_policy(key, source):
+    return train(renewed, source, POLICY, key, start=BANDIT.agent("reference"))
+
+for one, data in ((one, dataset), (on_policy, sentences)):
+    results = jax.device_get([
+        population(one, "map", devices=devices)(keys, replicated(data.view(), devices))
+        for devices in (Mesh(np.asarray(some), ("members",)) for some in (alone, both, both[::-1]))
+    ])
+    for other in results[1:]:
+        jax.tree.map(np.testing.assert_array_equal, results[0], other)
+    assert len(np.unique(results[0][1].loss[:, -1])) == 5
 print("the same, bit for bit")
 """
 
@@ -148,7 +158,10 @@ def _on_two_devices(program, *flags):
 
 
 def test_two_devices_give_the_bits_of_one():
-    """In a process of its own; five members, which two devices cannot share equally."""
+    """In a process of its own; five members, which two devices cannot share equally.
+
+    Offline by gradients, and on policy by finite differences.
+    """
     assert "bit for bit" in _on_two_devices(DEVICES)
 
 
