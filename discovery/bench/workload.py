@@ -92,7 +92,14 @@ class Workload:
         source = self.source(one.rows or self.setting.rows, one.segment)
         seen = replicated(moments(source), self.devices)
         return Situation(
-            self.task, (source,), (seen,), None, hyper(**training.hyper), training, self.devices
+            self.task,
+            (source,),
+            (seen,),
+            None,
+            hyper(**training.hyper),
+            training,
+            self.devices,
+            jax.random.key(0),
         )
 
     def source(self, rows: int, segment: int | None) -> View:

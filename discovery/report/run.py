@@ -20,7 +20,7 @@ from mpo.jsonlines import Line
 from mpo.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from discovery.runs.finish import Result
+    from discovery.runs.result import Result
 
 CAPTIONS = {
     "search.png": "Fitness over generations",
@@ -53,7 +53,7 @@ def read(path: Path) -> Record:
     Raises:
       RequestError: something in it is damaged.
     """
-    from discovery.runs.discover import found
+    from discovery.runs.result import found
 
     folder = Folder(path)
     ended = folder.results.exists()

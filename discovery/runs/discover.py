@@ -1,28 +1,21 @@
 """A discovery from its description to its artifact."""
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
-import numpy as np
-
 import mpo
 from discovery.config import Config
-from discovery.evidence import Tuned
-from discovery.evidence.statistics import Mean
 from discovery.host.processes import all_devices, primary
 from discovery.host.stopping import asked_to_stop
 from discovery.runs import finish, loop, selection, trackers
-from discovery.runs.finish import Result
 from discovery.runs.folder import Folder
+from discovery.runs.result import Result, stored
 from discovery.runs.watch import Everyone, Rates, Stopper
 from discovery.search import search as searching
 from discovery.search import situation
 from discovery.search.search import PROBES, Search
 from discovery.search.streams import Purpose
-from mpo.errors import RequestError
-from mpo.jsonlines import numbers
 
 
 def discover(
@@ -47,6 +40,8 @@ def discover(
         nothing was written.
       Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); everything is saved.
     """
+    from discovery import report
+
     check(config, track)
     folder = Folder(out)
     with ExitStack() as stack:
@@ -66,6 +61,8 @@ def discover(
         ending = Everyone([Stopper(stop), watcher])
         result = finish.finish(search, progress, ending, folder)
         finish.write(config, progress, result, folder, command)
+        if primary():
+            report.write(folder.path)  # the last file: a folder that has it is finished
         return result
 
 
@@ -87,29 +84,3 @@ def rates(config: Config) -> Rates:
     agents = (asked.population + PROBES) * asked.seeds * len(config.data)
     horizon = envs.task(config.task.name, **dict(config.task.settings)).horizon
     return Rates(asked.generations, agents, agents * asked.episodes * horizon)
-
-
-def stored(folder: Folder) -> Result | None:
-    """Return what a finished run found; `None` for one that is not finished."""
-    return found(folder) if folder.report.exists() else None
-
-
-def found(folder: Folder) -> Result:
-    """Return what the results of a run say.
-
-    Raises:
-      RequestError: they are not there, or damaged.
-    """
-    objective = mpo.load(folder.objective).objective
-    try:
-        held = json.loads(folder.results.read_text())
-        return Result(
-            objective=objective,
-            selected=held["selected"],
-            candidates={name: Mean(**numbers(mean)) for name, mean in held["candidates"].items()},
-            returns={name: np.array(own, float) for name, own in held["returns"].items()},
-            authors={name: float(value) for name, value in held["authors"].items()},
-            tuned={n: Tuned.from_json(one) for n, one in held.get("tuned", {}).items()},
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error

@@ -1,89 +1,32 @@
 """How a run ends: a candidate is selected, compared on data it never saw, and written down."""
 
 import json
-import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 import mpo
 from discovery.config import Config
 from discovery.evidence import (
-    Returns,
     Store,
-    Table,
     Tuned,
     contestants,
     evaluate,
     trajectory,
     tuning,
 )
-from discovery.evidence.statistics import Mean
-from discovery.evidence.trajectory import Trajectory
 from discovery.evidence.tuned_file import tuned_into
 from discovery.host.processes import all_devices, machine, primary
 from discovery.runs.folder import Folder
 from discovery.runs.loop import PACKAGES, Progress
+from discovery.runs.result import FOUND, Result
 from discovery.runs.selection import select
 from discovery.runs.watch import Watcher
 from discovery.search import situation, streams
 from discovery.search.search import Search
 from discovery.search.streams import Purpose
 from mpo import paths, treefile
-from mpo.jsonlines import Line, strict
-from mpo.objectives import Objective
+from mpo.jsonlines import Line
 from mpo.versions import versions
-
-FOUND = "found"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run found, and what it is worth.
-
-    Attributes:
-      objective: the one that was selected.
-      selected: the name of the candidate it was.
-      candidates: mean score of each candidate, over the seeds of the selection: the return of
-        agents, unless the run selects by another measure.
-      returns: of each objective that was compared, seed by seed.
-      authors: mean return of the agents that made the data, by name.
-      tuned: settings of the objectives it was compared with, if they were tuned.
-      trajectory: of an agent trained under it on the data of the search; `None` in a
-        result that was read from a folder, where it has a file of its own.
-      beside: settings of the algorithm that were found with the objective, by their paths.
-    """
-
-    objective: Objective
-    selected: str
-    candidates: Mapping[str, Mean]
-    returns: Returns
-    authors: Mapping[str, float]
-    tuned: Mapping[str, Tuned] = field(default_factory=dict)
-    trajectory: Trajectory | None = None
-    beside: Mapping[str, float] = field(default_factory=dict)
-
-    def table(self) -> Table:
-        """Return the comparison: differences are to the first objective it was against."""
-        first, *others = (name for name in self.returns if name != FOUND)
-        ordered = {name: self.returns[name] for name in (first, FOUND, *others)}
-        levels = {f"{name}, in the data": value for name, value in self.authors.items()}
-        notes = {name: "tuned" if name in self.tuned else "default" for name in (first, *others)}
-        return Table.of(ordered, levels, notes)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values, but for the objective itself."""
-        return {
-            "selected": self.selected,
-            "candidates": {name: strict(vars(mean)) for name, mean in self.candidates.items()},
-            "returns": {name: _nullable(values) for name, values in self.returns.items()},
-            "authors": dict(self.authors),
-            "tuned": {name: one.as_json() for name, one in self.tuned.items()},
-        }
 
 
 def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder) -> Result:
@@ -131,10 +74,9 @@ def _tuned(config: Config, watcher: Watcher, folder: Folder) -> dict[str, Tuned]
 def write(
     config: Config, progress: Progress, result: Result, folder: Folder, command: str | None = None
 ) -> None:
-    """Write the artifact, the numbers and the figures; the report last, as it says: finished."""
+    """Write the artifact, the numbers and the figures."""
     if not primary():
         return
-    from discovery import report
     from discovery.evidence.figures import search_curve
     from discovery.evidence.landscape import Grid, draw
 
@@ -151,7 +93,6 @@ def write(
     draw(drawn, grid, figures / "landscape.png", trajectories=seen)
     results = json.dumps(result.as_json(), indent=2, allow_nan=False) + "\n"
     treefile.replace(folder.results, results.encode())
-    report.write(folder.path)
 
 
 def provenance(
@@ -178,10 +119,6 @@ def provenance(
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         extra={"devices": machine()},
     )
-
-
-def _nullable(values: np.ndarray) -> list[float | None]:
-    return [float(v) if math.isfinite(v) else None for v in values]
 
 
 def _commit() -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
 
 import envs
 from discovery.config import Config, Data, Training
@@ -47,6 +48,7 @@ class Situation:
       descent: how agents follow the slope of their loss, if an algorithm does not say.
       training: how a population is run.
       devices: the mesh a population is spread over.
+      key: what the seeds of agents are drawn from, of the purpose that this was prepared for.
       renewal: what happens to the data between rounds, if an algorithm does not say.
     """
 
@@ -57,6 +59,7 @@ class Situation:
     descent: Descent
     training: Training
     devices: Mesh
+    key: PRNGKeyArray
     renewal: Renewal = field(default_factory=Fixed)
 
     def algorithm(self, objective: Objective | Algorithm) -> Algorithm:
@@ -99,7 +102,8 @@ def prepare(
     start = None if training.start == FRESH else task.agent(training.start)
     seen = tuple(moments(source) if training.normalise else None for source in sources)
     sources, seen, start = replicated((sources, seen, start), devices)
-    return Situation(task, sources, seen, start, hyper(**training.hyper), training, devices)
+    key = streams.key(purpose, config.seed)
+    return Situation(task, sources, seen, start, hyper(**training.hyper), training, devices, key)
 
 
 def dataset_of(config: Config, one: Data, purpose: Purpose, report: Report) -> Dataset:

@@ -11,11 +11,12 @@ The format is in `envs/data/archive.py` (the file) and `envs/data/dataset.py` (t
 
 from envs.data.archive import DatasetError
 from envs.data.cache import cache_folder, cached
-from envs.data.dataset import About, Batch, Dataset, View, load
+from envs.data.dataset import About, Dataset, View, load
 from envs.data.making import Plan, make, plan
 from envs.data.own import from_arrays, from_npz
 from envs.data.recipe import KINDS, Author, Kind, Recipe
 from envs.data.summary import Statistics, statistics
+from mpo.train import Batch
 
 __all__ = [
     "KINDS",

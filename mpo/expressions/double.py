@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpo.mirror import Numeric
 from mpo.nonnegative import positivity
 from mpo.objectives import Objective
-from mpo.potentials import BasisPotential, NetworkPotential, Numeric, Potential
+from mpo.potentials import BasisPotential, NetworkPotential, Potential
 
 T = TypeVar("T")
 

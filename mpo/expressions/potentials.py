@@ -20,6 +20,7 @@ from sympy.codegen.cfunctions import expm1
 from mpo.errors import RequestError
 from mpo.expressions import functions as f
 from mpo.expressions.system import UNIT, Definition, Vector, symbol
+from mpo.mirror import Numeric
 from mpo.nonnegative import positivity
 from mpo.potentials import (
     ACTIVATIONS,
@@ -28,7 +29,6 @@ from mpo.potentials import (
     Log,
     Logit,
     NetworkPotential,
-    Numeric,
     Potential,
     Role,
     Tsallis,

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Final
 
 from mpo.errors import unknown
-from mpo.mirror import Numeric
 from mpo.potentials.base import OmegaPotential, Potential, Role
 from mpo.potentials.basis import FUNCTIONS, BasisPotential
 from mpo.potentials.named import Euclidean, Log, Logit, Tsallis
@@ -52,7 +51,6 @@ __all__ = [
     "Log",
     "Logit",
     "NetworkPotential",
-    "Numeric",
     "OmegaPotential",
     "Potential",
     "Role",

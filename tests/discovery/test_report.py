@@ -17,7 +17,7 @@ from discovery.cli import main
 from discovery.evidence import Store, Table, markdown, tuning
 from discovery.evidence.evaluation import Evaluation, wanted
 from discovery.evidence.statistics import mean
-from discovery.runs import finish
+from discovery.runs import Result, finish
 from discovery.runs.folder import Folder
 from discovery.runs.loop import Progress
 from discovery.search.search import State
@@ -52,7 +52,7 @@ def begun(tmp_path):
 def ended(begun):
     """Return the folder of a run that has ended."""
     described = config.from_file(begun.config)
-    result = finish.Result(
+    result = Result(
         objective=mpo.objective("closed_form", alpha=0.25),
         selected="mean",
         candidates={"start": mean(np.array([1.0])), "mean": mean(np.array([2.0, 3.0]))},
@@ -64,6 +64,7 @@ def ended(begun):
     )
     begun.metrics.write_text("".join(json.dumps(one) + "\n" for one in progress.lines))
     finish.write(described, progress, result, begun)
+    report.write(begun.path)
     return begun
 
 

@@ -11,8 +11,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import mpo
+from mpo.mirror import Numeric
 from mpo.nonnegative import POSITIVITIES
-from mpo.potentials import BasisPotential, NetworkPotential, Numeric, Potential, kinds
+from mpo.potentials import BasisPotential, NetworkPotential, Potential, kinds
 
 TRIPLE = mpo.Comparison(
     logp=jnp.array([-3.0, -7.0, -11.5], jnp.float32),

@@ -14,8 +14,8 @@ from scipy.special import log_softmax, softmax, xlogy
 
 import mpo
 from mpo.logspace import HEADROOM
-from mpo.mirror import MirrorMap
-from mpo.potentials import Euclidean, Log, Logit, Numeric, Tsallis
+from mpo.mirror import MirrorMap, Numeric
+from mpo.potentials import Euclidean, Log, Logit, Tsallis
 
 pytestmark = pytest.mark.usefixtures("x64")
 

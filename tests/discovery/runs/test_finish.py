@@ -9,8 +9,8 @@ import pytest
 from discovery import config
 from discovery.evidence.tuned_file import tuned_into
 from discovery.runs import Interrupted, discover, trackers
-from discovery.runs.discover import found
 from discovery.runs.folder import Folder
+from discovery.runs.result import found
 from discovery.runs.watch import Watcher
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mpo
+from mpo.mirror import Numeric
 from mpo.nonnegative import POSITIVITIES
 from mpo.objectives import MPO, OBJECTIVES, MPOReference, Objective
 from mpo.potentials import (
@@ -17,7 +18,6 @@ from mpo.potentials import (
     Log,
     Logit,
     NetworkPotential,
-    Numeric,
     Tsallis,
 )
 from mpo.potentials.basis import FUNCTIONS

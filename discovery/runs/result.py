@@ -1,0 +1,95 @@
+"""What a run found, and what it is worth; as it is written in the folder of the run, and read."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import mpo
+from discovery.evidence import Returns, Table, Tuned
+from discovery.evidence.statistics import Mean
+from discovery.evidence.trajectory import Trajectory
+from discovery.runs.folder import Folder
+from mpo.errors import RequestError
+from mpo.jsonlines import numbers, strict
+from mpo.objectives import Objective
+
+FOUND = "found"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run found, and what it is worth.
+
+    Attributes:
+      objective: the one that was selected.
+      selected: the name of the candidate it was.
+      candidates: mean score of each candidate, over the seeds of the selection: the return of
+        agents, unless the run selects by another measure.
+      returns: of each objective that was compared, seed by seed.
+      authors: mean return of the agents that made the data, by name.
+      tuned: settings of the objectives it was compared with, if they were tuned.
+      trajectory: of an agent trained under it on the data of the search; `None` in a
+        result that was read from a folder, where it has a file of its own.
+      beside: settings of the algorithm that were found with the objective, by their paths.
+    """
+
+    objective: Objective
+    selected: str
+    candidates: Mapping[str, Mean]
+    returns: Returns
+    authors: Mapping[str, float]
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
+    trajectory: Trajectory | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
+
+    def table(self) -> Table:
+        """Return the comparison: differences are to the first objective it was against."""
+        first, *others = (name for name in self.returns if name != FOUND)
+        ordered = {name: self.returns[name] for name in (first, FOUND, *others)}
+        levels = {f"{name}, in the data": value for name, value in self.authors.items()}
+        notes = {name: "tuned" if name in self.tuned else "default" for name in (first, *others)}
+        return Table.of(ordered, levels, notes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, but for the objective itself."""
+        return {
+            "selected": self.selected,
+            "candidates": {name: strict(vars(mean)) for name, mean in self.candidates.items()},
+            "returns": {name: _nullable(values) for name, values in self.returns.items()},
+            "authors": dict(self.authors),
+            "tuned": {name: one.as_json() for name, one in self.tuned.items()},
+        }
+
+
+def stored(folder: Folder) -> Result | None:
+    """Return what a finished run found; `None` for one that is not finished."""
+    return found(folder) if folder.report.exists() else None
+
+
+def found(folder: Folder) -> Result:
+    """Return what the results of a run say.
+
+    Raises:
+      RequestError: they are not there, or damaged.
+    """
+    objective = mpo.load(folder.objective).objective
+    try:
+        held = json.loads(folder.results.read_text())
+        return Result(
+            objective=objective,
+            selected=held["selected"],
+            candidates={name: Mean(**numbers(mean)) for name, mean in held["candidates"].items()},
+            returns={name: np.array(own, float) for name, own in held["returns"].items()},
+            authors={name: float(value) for name, value in held["authors"].items()},
+            tuned={n: Tuned.from_json(one) for n, one in held.get("tuned", {}).items()},
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error
+
+
+def _nullable(values: np.ndarray) -> list[float | None]:
+    return [float(v) if math.isfinite(v) else None for v in values]
