@@ -11,89 +11,46 @@
     returns = discovery.evaluate(["orpo", "runs/mine"], ground, seeds=8)
     print(discovery.Table.of(returns).markdown())
 
-Nothing is imported before it is asked for.
+Nothing is imported before it is asked for; `discovery.__all__` has the names.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from discovery.config import Config, presets
-    from discovery.evidence.figures import search_curve, seeds_chart
-    from discovery.evidence.landscape import Grid, draw, landscape
-    from discovery.evidence.statistics import mean
-    from discovery.evidence.table import Table
-    from discovery.front import (
-        algorithm,
-        authors,
-        dataset,
-        describe,
-        earn,
-        evaluate,
-        load,
-        prepare,
-        record,
-        start,
-        train,
-        tune,
-    )
-    from discovery.report import verdict
-    from discovery.runs.discover import discover
+from typing import Any, Final
 
 _WHERE: Final = {
-    "Config": "config",
-    "presets": "config",
-    "describe": "front",
-    "start": "front",
-    "prepare": "front",
-    "dataset": "front",
-    "authors": "front",
-    "algorithm": "front",
-    "train": "front",
-    "earn": "front",
-    "tune": "front",
-    "evaluate": "front",
-    "record": "front",
-    "load": "front",
-    "discover": "runs.discover",
-    "verdict": "report",
-    "Table": "evidence.table",
-    "mean": "evidence.statistics",
-    "Grid": "evidence.landscape",
-    "draw": "evidence.landscape",
-    "landscape": "evidence.landscape",
-    "search_curve": "evidence.figures",
-    "seeds_chart": "evidence.figures",
+    "Config": "config:Config",
+    "Grid": "evidence.landscape:Grid",
+    "Table": "evidence.table:Table",
+    "algorithm": "front:algorithm",
+    "authors": "front:authors",
+    "dataset": "front:dataset",
+    "describe": "front:describe",
+    "discover": "runs.discover:discover",
+    "draw": "evidence.landscape:draw",
+    "draw_front": "closed_form.figure:draw",
+    "earn": "front:earn",
+    "evaluate": "front:evaluate",
+    "fit": "closed_form.fitting:fit",
+    "landscape": "evidence.landscape:landscape",
+    "load": "front:load",
+    "markdown_table": "evidence.markdown:table",
+    "mean": "evidence.statistics:mean",
+    "prepare": "front:prepare",
+    "presets": "config:presets",
+    "record": "front:record",
+    "search_curve": "evidence.figures:search_curve",
+    "seeds_chart": "evidence.figures:seeds_chart",
+    "start": "front:start",
+    "train": "front:train",
+    "tune": "front:tune",
+    "verdict": "report:verdict",
 }
 
-__all__ = [
-    "Config",
-    "Grid",
-    "Table",
-    "algorithm",
-    "authors",
-    "dataset",
-    "describe",
-    "discover",
-    "draw",
-    "earn",
-    "evaluate",
-    "landscape",
-    "load",
-    "mean",
-    "prepare",
-    "presets",
-    "record",
-    "search_curve",
-    "seeds_chart",
-    "start",
-    "train",
-    "tune",
-    "verdict",
-]
+__all__ = list(_WHERE)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    module, _, attribute = _WHERE[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)

@@ -43,15 +43,18 @@ def start(devices: int | None = None) -> None:
 
 
 def describe(
-    of: str | os.PathLike[str] | Mapping[str, Any], changes: Mapping[str, Any] | None = None
+    of: Config | str | os.PathLike[str] | Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
 ) -> Config:
     """Return the description of a run, or of where agents are trained.
 
     Args:
-      of: name of a preset, a TOML or JSON file, or plain values.
+      of: another description, the name of a preset, a TOML or JSON file, or plain values.
       changes: settings on top by their paths, such as `{"data.kind": "noisy"}`.
     """
-    if isinstance(of, Mapping):
+    if isinstance(of, Config):
+        base = of
+    elif isinstance(of, Mapping):
         base = config.from_json(of)
     elif Path(of).suffix in (".toml", ".json"):
         base = config.from_file(Path(of))
