@@ -8,9 +8,11 @@ population of algorithms of one structure is a `vmap`; a search moves any of the
 (`mpo.ravel`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -52,11 +54,13 @@ def as_algorithm(objective: Algorithm | Objective, descent: Descent | None = Non
     return algorithm if descent is None else replace(algorithm, descent=descent)
 
 
-def stacked(algorithms: "list[Any]", each: int = 1) -> Any:
+def stacked(algorithms: Sequence[Any], each: int = 1) -> Any:
     """Return algorithms of one structure as one, with `each` copies of them on a leading axis.
 
     Copies of one stand beside each other. Every number becomes an array of the default dtype.
     """
+
+    chex.assert_trees_all_equal_structs(*algorithms)
 
     def rows(*leaves: Any) -> Array:
         return jnp.repeat(jnp.stack([_strong(leaf) for leaf in leaves]), each, axis=0)

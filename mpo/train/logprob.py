@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,6 +19,7 @@ def log_probs(policy: Policy, params: Any, batch: Batch) -> Float[Array, "B K"]:
     What stands in the steps that do not count, were it NaN, changes nothing: neither the
     sums nor their gradient.
     """
+    chex.assert_equal_shape_prefix((batch.mask, batch.outputs), batch.mask.ndim)
     outputs = where_it_counts(batch.mask, batch.outputs)
     if jnp.issubdtype(batch.inputs.dtype, jnp.floating):
         inputs = where_it_counts(batch.mask, batch.inputs)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -92,6 +93,7 @@ class Population:
 
     def __call__(self, members: Members, *shared: Any) -> Any:
         """Return the results of all members, spread over the mesh."""
+        chex.assert_equal_shape_prefix(jax.tree.leaves(members), 1)
         axis = PartitionSpec(self.devices.axis_names[0])
         split, whole = (NamedSharding(self.devices, spec) for spec in (axis, PartitionSpec()))
         size = jax.tree.leaves(members)[0].shape[0]
