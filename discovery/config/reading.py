@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from discovery.config.sections import SECTIONS, Config, Data, Section
+from discovery.config.sections import RECIPE, SECTIONS, Config, Data, Section
 from mpo.errors import RequestError, unknown
 
 _PLAIN = ("seed", "about")
@@ -78,10 +78,12 @@ def from_json(values: Mapping[str, Any]) -> Config:
 def changed(config: Config, settings: Mapping[str, Any]) -> Config:
     """Return the description with settings changed: `{"search.sigma": 0.2, "seed": 1}`.
 
-    `data.rows` changes every dataset, `data.1.rows` the second one.
+    `data.rows` changes every dataset, `data.1.rows` the second one. `data.path` puts a file in
+    the place of data that are generated, whatever their settings were.
     """
     values = config.as_json()
-    for path, value in settings.items():
+    files_first = sorted(settings.items(), key=lambda item: not _is_file(item[0].split(".")))
+    for path, value in files_first:
         _put(values, path.split("."), value, path)
     return from_json(values)
 
@@ -108,9 +110,16 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any], at: str = "")
         path = f"{at}{name}"
         if isinstance(here, Mapping) and isinstance(there, Mapping):
             lines += differences(here, there, f"{path}.")
+        elif _tables(here) and _tables(there) and len(here) == len(there):
+            numbered = (dict(zip(map(str, range(len(one))), one, strict=True)) for one in (here, there))
+            lines += differences(*numbered, f"{path}.")
         elif here != there:
             lines.append(f"{path}: {_shown(here)}, was {_shown(there)}")
     return lines
+
+
+def _tables(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
 
 
 def _shown(value: Any) -> str:
@@ -124,7 +133,8 @@ def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         if name == "extends":
             continue
         if name == "data" and isinstance(value, Mapping) and isinstance(under, list):
-            merged[name] = [_merged(table, value) for table in under]
+            replaced = "path" in value
+            merged[name] = [_merged(_unmade(one) if replaced else one, value) for one in under]
         elif isinstance(value, Mapping) and isinstance(under, Mapping):
             merged[name] = _merged(under, value)
         else:
@@ -141,6 +151,10 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
                 raise RequestError(f"there is no dataset {number}: they are numbered from 0")
             tables, rest = [tables[int(number)]], rest[1:]
         for table in tables:
+            if _is_file(path):
+                kept = _unmade(table)
+                table.clear()
+                table.update(kept)
             _put(table, rest, value, whole)
         return
     if not rest:
@@ -150,6 +164,15 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
     if not isinstance(inner, dict):
         raise RequestError(f"{whole!r} is no setting: {head!r} has no parts")
     _put(inner, rest, value, whole)
+
+
+def _is_file(path: list[str]) -> bool:
+    return path[0] == "data" and path[-1] == "path"
+
+
+def _unmade(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a dataset without those of how it is generated, or of which file."""
+    return {n: value for n, value in table.items() if n not in (*RECIPE, "sha256")}
 
 
 def _section(kind: type[Section], given: Any) -> Section:

@@ -202,8 +202,8 @@ class Dataset:
     def __len__(self) -> int:
         return int(self.outputs.shape[0])
 
-    def __getitem__(self, rows: slice) -> "Dataset":
-        """Return some of the rows, without copying them."""
+    def __getitem__(self, rows: slice | np.ndarray) -> "Dataset":
+        """Return some of the rows; those of a slice are not copied."""
         arrays = {name: values[rows] for name, values in self.arrays().items()}
         return assembled(arrays, self.about)
 
