@@ -110,16 +110,18 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any], at: str = "")
         path = f"{at}{name}"
         if isinstance(here, Mapping) and isinstance(there, Mapping):
             lines += differences(here, there, f"{path}.")
-        elif _tables(here) and _tables(there) and len(here) == len(there):
-            numbered = (dict(zip(map(str, range(len(one))), one, strict=True)) for one in (here, there))
-            lines += differences(*numbered, f"{path}.")
+        elif (tables := _numbered(here)) and (others := _numbered(there)):
+            lines += differences(tables, others, f"{path}.")
         elif here != there:
             lines.append(f"{path}: {_shown(here)}, was {_shown(there)}")
     return lines
 
 
-def _tables(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, Mapping) for one in value)
+def _numbered(value: Any) -> dict[str, Any]:
+    """Return the tables of a list by their number; nothing, if it is no list of tables."""
+    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+        return {}
+    return {str(number): one for number, one in enumerate(value)}
 
 
 def _shown(value: Any) -> str:

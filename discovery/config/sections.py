@@ -170,7 +170,7 @@ class Data(Section):
                     "leave one of them out"
                 )
             values = _with_contents(path, values)
-        return super().of(values)  # type: ignore[misc]  # mypy loses `cls` of a generic type
+        return super().of(values)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings that data of this origin have."""

@@ -7,6 +7,9 @@ held-out part. With nothing held out, evaluation is on the same comparisons with
 which says less: a loss may be good on these comparisons alone.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -39,7 +42,27 @@ def part(request: Data, task: envs.Task, purpose: Purpose) -> Dataset:
     return dataset[np.sort(chosen)]
 
 
-def origin(request: Data) -> dict[str, object]:
+def ground(tables: Sequence[Mapping[str, Any]], other: str, same: str) -> str:
+    """Say what evaluation trains on, given a run's data as plain JSON values.
+
+    Args:
+      tables: a table for each dataset.
+      other: what to say of data that are generated anew.
+      same: what else trains on a file of which nothing is held out, and a verb.
+    """
+    return " and ".join(dict.fromkeys(_ground(table, other, same) for table in tables)) or other
+
+
+def _ground(table: Mapping[str, Any], other: str, same: str) -> str:
+    path, share = table.get("path"), table.get("held_out")
+    if path is None:
+        return other
+    if share:
+        return f"{100 * share:.4g} % of the comparisons in {path}, held out for this,"
+    return f"the same comparisons in {path} as {same} (a weaker claim, as none is held out)"
+
+
+def origin(request: Data) -> dict[str, Any]:
     """Return where the data are from, as plain JSON values for a provenance."""
     return {"kind": "own", **request.as_json()}
 
