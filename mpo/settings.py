@@ -28,9 +28,12 @@ Complaint = str | None
 Leaf = Any
 
 # A numeric setting: one number, or a batch of them on leading axes.
+# What an array of parameters is kept as: on a device, or on the host.
 if TYPE_CHECKING:
     Number = float | Array
+    Kept = Array
 else:
+    Kept = Array | np.ndarray
     Number = float | int | np.number | Num[Array | np.ndarray, "*batch"]
 
 _ZERO_IS_A_POINT: Final = POSITIVITIES["shifted_log"]

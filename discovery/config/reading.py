@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from discovery.config.sections import SECTIONS, Config, Data, Section
+from discovery.config.sections import RECIPE, SECTIONS, Config, Data, Section
 from mpo.errors import RequestError, unknown
 
 _PLAIN = ("seed", "about")
@@ -78,10 +78,12 @@ def from_json(values: Mapping[str, Any]) -> Config:
 def changed(config: Config, settings: Mapping[str, Any]) -> Config:
     """Return the description with settings changed: `{"search.sigma": 0.2, "seed": 1}`.
 
-    `data.rows` changes every dataset, `data.1.rows` the second one.
+    `data.rows` changes every dataset, `data.1.rows` the second one. `data.path` puts a file in
+    the place of data that are generated, whatever their settings were.
     """
     values = config.as_json()
-    for path, value in settings.items():
+    files_first = sorted(settings.items(), key=lambda item: not _is_file(item[0].split(".")))
+    for path, value in files_first:
         _put(values, path.split("."), value, path)
     return from_json(values)
 
@@ -108,9 +110,18 @@ def differences(now: Mapping[str, Any], before: Mapping[str, Any], at: str = "")
         path = f"{at}{name}"
         if isinstance(here, Mapping) and isinstance(there, Mapping):
             lines += differences(here, there, f"{path}.")
+        elif (tables := _numbered(here)) and (others := _numbered(there)):
+            lines += differences(tables, others, f"{path}.")
         elif here != there:
             lines.append(f"{path}: {_shown(here)}, was {_shown(there)}")
     return lines
+
+
+def _numbered(value: Any) -> dict[str, Any]:
+    """Return the tables of a list by their number; nothing, if it is no list of tables."""
+    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+        return {}
+    return {str(number): one for number, one in enumerate(value)}
 
 
 def _shown(value: Any) -> str:
@@ -124,7 +135,8 @@ def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
         if name == "extends":
             continue
         if name == "data" and isinstance(value, Mapping) and isinstance(under, list):
-            merged[name] = [_merged(table, value) for table in under]
+            replaced = "path" in value
+            merged[name] = [_merged(_unmade(one) if replaced else one, value) for one in under]
         elif isinstance(value, Mapping) and isinstance(under, Mapping):
             merged[name] = _merged(under, value)
         else:
@@ -141,6 +153,10 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
                 raise RequestError(f"there is no dataset {number}: they are numbered from 0")
             tables, rest = [tables[int(number)]], rest[1:]
         for table in tables:
+            if _is_file(path):
+                kept = _unmade(table)
+                table.clear()
+                table.update(kept)
             _put(table, rest, value, whole)
         return
     if not rest:
@@ -150,6 +166,15 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
     if not isinstance(inner, dict):
         raise RequestError(f"{whole!r} is no setting: {head!r} has no parts")
     _put(inner, rest, value, whole)
+
+
+def _is_file(path: list[str]) -> bool:
+    return path[0] == "data" and path[-1] == "path"
+
+
+def _unmade(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a dataset without those of how it is generated, or of which file."""
+    return {n: value for n, value in table.items() if n not in (*RECIPE, "sha256")}
 
 
 def _section(kind: type[Section], given: Any) -> Section:

@@ -101,22 +101,43 @@ class Task(Section):
     settings: Settings = field(default_factory=dict)
 
 
+RECIPE = ("kind", "rows", "responses", "expert", "reference", "judge", "temperature", "flip")
+"""Settings of data that are generated; a file has none of them."""
+FILE = ("path", "held_out", "sha256")
+"""Settings of data that are in a file."""
+ENOUGH = 128
+"""Comparisons from which on a quarter of a file is held out, if nothing else is said."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data(Section):
     """A preference dataset, and how training sees it; what is left out is as the papers have it.
 
     Attributes:
-      kind: what is wrong with it (`envs.data.KINDS`).
+      path: a file that `discovery data make` or `discovery data import` wrote, relative to the
+        working directory; if left out, the data are generated.
+      held_out: share of its comparisons that nothing is chosen on and that evaluation trains
+        on; 0 to choose and to evaluate on all of them. If left out, a quarter of a file that
+        has `ENOUGH` comparisons, and nothing of a smaller one.
+      sha256: of what is in the file, so that no other is taken for it; read off the file where
+        it is left out.
+      kind: what is wrong with generated data (`envs.data.KINDS`).
       rows: comparisons.
+      responses: K, the responses that each comparison ranks.
       segment: steps that each comparison is cut into; whole responses, if left out.
-      seed: which draw of the dataset; evaluation takes another of the same kind.
+      seed: which draw of the dataset; evaluation takes another of the same kind. Of a file:
+        which of its comparisons are held out.
       expert, reference: agents.
       judge, temperature: how reliably it is ranked: a level, or a number.
       flip: share of the rankings that are reversed.
     """
 
+    path: str | None = None
+    held_out: float | None = None
+    sha256: str | None = None
     kind: str = "base"
     rows: int | None = None
+    responses: int | None = None
     segment: int | None = None
     seed: int = 0
     expert: str = "expert"
@@ -125,10 +146,56 @@ class Data(Section):
     temperature: float | None = None
     flip: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse settings of a file without one, and a share that is none."""
+        if self.path is None:
+            for name in FILE:
+                if getattr(self, name) is not None:
+                    raise RequestError(f"data.{name} is of a file: give data.path too")
+        if self.held_out is not None and not self.held_out < 1:
+            raise RequestError(f"data.held_out is {self.held_out:g}: a share below 1")
+
+    @classmethod
+    def of(cls: type[S], values: Mapping[str, Any]) -> S:
+        """Return the dataset with these settings; that of a file knows what is in it.
+
+        Raises:
+          RequestError: a setting is unknown or cannot be, a file is given with what only
+            generated data have, or there is no such file.
+        """
+        if isinstance(path := values.get("path"), str):
+            if given := [name for name in RECIPE if values.get(name) is not None]:
+                raise RequestError(
+                    f"data.path and data.{given[0]} were both given: a file is what it is, so "
+                    "leave one of them out"
+                )
+            values = _with_contents(path, values)
+        return super().of(values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings that data of this origin have."""
+        plain = dataclasses.asdict(self)
+        other = FILE if self.path is None else RECIPE
+        if self.responses is None:
+            del plain["responses"]  # as in descriptions from before there was a choice
+        return {name: value for name, value in plain.items() if name not in other}
+
     def choices(self) -> dict[str, Any]:
         """Return what `envs.data.plan` is to be told beside task, kind and seed."""
-        own = dataclasses.asdict(self)
-        return {n: v for n, v in own.items() if n not in ("kind", "segment", "seed")}
+        chosen = {name: getattr(self, name) for name in RECIPE if name != "kind"}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _with_contents(path: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fill in what follows from the file where it is not recorded already."""
+    if None not in (values.get("sha256"), values.get("held_out")):
+        return values
+    from envs.data import contents
+
+    found = contents(path)
+    usual = 0.25 if found.rows >= ENOUGH else 0.0
+    said = {name: value for name, value in values.items() if value is not None}
+    return {"sha256": found.sha256, "held_out": usual, **said}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,8 +338,8 @@ class Config:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
-        return plain
+        plain = dataclasses.asdict(self) | {"data": [one.as_json() for one in self.data]}
+        return {name: _plain(value) for name, value in plain.items()}
 
 
 def checked_seed(seed: int) -> int:

@@ -15,7 +15,7 @@ from discovery.evidence.table import Table
 from discovery.host.locked import LOCK, locked
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted, asked_to_stop
-from discovery.search import situation, streams
+from discovery.search import situation, streams, user_file
 from discovery.search.situation import earned
 from discovery.search.streams import Purpose
 from mpo import treefile
@@ -130,6 +130,10 @@ def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Ret
             say(f"{name}: {done} of {seeds} seeds done")
 
         say("preparing the data")
+        if any(one.path for one in asked.config.data):
+            tables = [one.as_json() for one in asked.config.data]
+            ground = user_file.ground(tables, "a draw of the data", "discoveries and tunings do")
+            say(f"agents train on {ground}")
         return evaluate(
             asked.contestants,
             situation.prepare(asked.config, Purpose.EVALUATION, all_devices()),

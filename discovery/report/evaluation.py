@@ -9,6 +9,7 @@ from discovery.evidence import Returns, Store, Table, markdown
 from discovery.evidence.evaluation import ASKED, RESULTS, RETURNS, held_evaluation, read_table
 from discovery.evidence.figures import seeds_chart
 from discovery.report.page import Page, asked, figures
+from discovery.search import user_file
 
 CAPTIONS = {"seeds.png": "The return of every seed, and means with standard errors"}
 
@@ -48,11 +49,14 @@ def _parts(
             f"> **Not finished:** seeds done so far: {counts}. The table is over the seeds that "
             "all objectives have."
         )
+    tables = [one for one in held.get("data") or [] if isinstance(one, dict)]
+    ground = user_file.ground(tables, "a draw of the data", "discoveries and tunings do")
     yield (
-        f"Mean true return, {held.get('episodes')} episodes an agent, on a draw of the data and "
-        "with seeds that no discovery or tuning sees; ± is a standard error. All agents train on "
-        "that one draw, so errors and tests are over agents, not over datasets. Differences are "
-        "paired by seed, with a 95 % bootstrap interval and a paired t test."
+        f"Mean true return, {held.get('episodes')} episodes an agent, on "
+        f"{markdown.escaped(ground)} and with seeds that no discovery or tuning sees; ± is a "
+        "standard error. All agents train on that one draw, so errors and tests are over agents, "
+        "not over datasets. Differences are paired by seed, with a 95 % bootstrap interval and a "
+        "paired t test."
     )
     if table is not None:
         yield table.markdown()
@@ -95,5 +99,5 @@ def _common(store: Store, names: list[str]) -> Returns:
 def _named(asked: dict[str, Any]) -> str:
     """Return task and kinds of data in a word."""
     task, data = asked.get("task"), asked.get("data")
-    kinds = [str(one.get("kind")) for one in data or [] if isinstance(one, dict)]
+    kinds = [str(one.get("kind") or one.get("path")) for one in data or [] if isinstance(one, dict)]
     return f"{task.get('name') if isinstance(task, dict) else task}, {' and '.join(kinds)} data"

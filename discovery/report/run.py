@@ -14,6 +14,7 @@ from discovery.evidence.statistics import number
 from discovery.report import closed_form
 from discovery.report.page import Page, asked, figures
 from discovery.runs.folder import Folder
+from discovery.search import user_file
 from mpo import jsonlines as log
 from mpo.errors import RequestError
 from mpo.jsonlines import Line
@@ -142,9 +143,11 @@ def _worth(described: Config, result: "Result") -> str:
         if tuned
         else "have their default settings: none was tuned here."
     )
+    tables = [one.as_json() for one in described.data]
+    ground = user_file.ground(tables, "another draw of the data", "the search did")
     return (
         f"Mean true return of {own.seeds} agents for each objective, {own.episodes:,} episodes "
-        "an agent, on another draw of the data and with other seeds than those the search saw; "
+        f"an agent, on {markdown.escaped(ground)} and with other seeds than those the search saw; "
         "± is a standard error. All of them train on that one draw, so errors and tests are over "
         "agents, not over datasets. Differences are paired by seed, with a 95 % bootstrap interval "
         f"and a paired t test. The objectives compared with {settings}"
@@ -198,7 +201,8 @@ def _digest(data: Any) -> str | None:
     """Return what tells a dataset from any other."""
     if not isinstance(data, Mapping) or "sha256" not in data:
         return None
-    return f"{data.get('kind')}, seed {data.get('seed')}, SHA-256 of its recipe {data['sha256']}"
+    of = f"what is in {data['path']}" if "path" in data else "its recipe"
+    return f"{data.get('kind')}, seed {data.get('seed')}, SHA-256 of {of} {data['sha256']}"
 
 
 def _lines(folder: Folder) -> list[Line]:

@@ -99,10 +99,9 @@ def provenance(
     config: Config, lines: list[Line], result: Result, command: str | None
 ) -> mpo.Provenance:
     """Return where the objective comes from."""
-    recipes = [situation.plan(config, one, Purpose.DISCOVERY).recipe for one in config.data]
     return mpo.Provenance(
         task=config.task.name,
-        data=[recipe.as_json() | {"sha256": recipe.digest} for recipe in recipes],
+        data=[situation.origin(config, one) for one in config.data],
         config=config.as_json(),
         seed=config.seed,
         generations=len(lines),

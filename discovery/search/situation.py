@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray
 import envs
 from discovery.config import Config, Data, Training
 from discovery.config.sections import FRESH
-from discovery.search import streams
+from discovery.search import streams, user_file
 from discovery.search.streams import Purpose
 from envs import data
 from envs.data import Dataset, Plan
@@ -94,7 +94,7 @@ def prepare(
 ) -> Situation:
     """Make the datasets (or take them from the cache), and bring them onto the devices."""
     check(config)
-    task = envs.task(config.task.name, **dict(config.task.settings))
+    task = _task(config)
     sources = tuple(
         dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
     )
@@ -107,9 +107,19 @@ def prepare(
 
 
 def dataset_of(config: Config, one: Data, purpose: Purpose, report: Report) -> Dataset:
-    """Make a dataset of the run for a purpose, or take it from the cache."""
+    """Make a dataset of the run for a purpose, or take it from the cache or the user's file."""
+    if one.path is not None:
+        return user_file.part(one, _task(config), purpose)
     planned = plan(config, one, purpose)
     return data.cached(planned.recipe, lambda path: planned.write(path, report))
+
+
+def origin(config: Config, one: Data) -> dict[str, Any]:
+    """Return where a dataset of the run is from, as plain JSON values for a provenance."""
+    if one.path is not None:
+        return user_file.origin(one)
+    recipe = plan(config, one, Purpose.DISCOVERY).recipe
+    return recipe.as_json() | {"sha256": recipe.digest}
 
 
 def earned(config: Config, purpose: Purpose) -> dict[str, float]:
@@ -128,10 +138,17 @@ def earned(config: Config, purpose: Purpose) -> dict[str, float]:
 def check(config: Config) -> None:
     """Refuse a description that cannot be prepared, before anything is made."""
     for one in config.data:
-        plan(config, one, Purpose.DISCOVERY)
+        if one.path is not None:
+            user_file.check(one, _task(config))
+        else:
+            plan(config, one, Purpose.DISCOVERY)
     hyper(**config.training.hyper)
     if config.training.way not in (*WAYS, "auto"):
         raise unknown("way to run a population", config.training.way, (*WAYS, "auto"))
-    task = envs.task(config.task.name, **dict(config.task.settings))
+    task = _task(config)
     if config.training.start != FRESH:
         task.agent(config.training.start)
+
+
+def _task(config: Config) -> envs.Task:
+    return envs.task(config.task.name, **dict(config.task.settings))

@@ -9,9 +9,10 @@
 The format is in `envs/data/archive.py` (the file) and `envs/data/dataset.py` (the arrays).
 """
 
-from envs.data.archive import DatasetError
+from envs.data.archive import Contents, DatasetError, contents
 from envs.data.cache import cache_folder, cached
 from envs.data.dataset import About, Dataset, View, load
+from envs.data.fit import check_fit
 from envs.data.making import Plan, make, plan
 from envs.data.own import from_arrays, from_npz
 from envs.data.recipe import KINDS, Author, Kind, Recipe
@@ -23,6 +24,7 @@ __all__ = [
     "About",
     "Author",
     "Batch",
+    "Contents",
     "Dataset",
     "DatasetError",
     "Kind",
@@ -32,6 +34,8 @@ __all__ = [
     "View",
     "cache_folder",
     "cached",
+    "check_fit",
+    "contents",
     "from_arrays",
     "from_npz",
     "load",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +33,10 @@ class View:
     An item is a comparison, or a pair of segments of one (K of them, in general).
 
     Attributes:
+      inputs, outputs, lengths, reward, ref_logp, agent: of all N comparisons, as in `Dataset`;
+        the last three may be `None`.
+      start: leaves of the task's starts, each with N rows; empty if not known. What a
+        comparison needs to be answered anew, and no batch has.
       steps: L, steps in a segment; T for whole responses.
     """
 
@@ -41,6 +46,8 @@ class View:
     reward: Leaf
     ref_logp: Leaf
     steps: int = field(metadata={"static": True})
+    agent: Leaf = None
+    start: tuple[Leaf, ...] = ()
 
     @property
     def segments(self) -> int:
@@ -73,7 +80,8 @@ class View:
         these stand for all ⌈T/L⌉ in proportion: winner and loser are seen at the same
         relative place, no segment is empty, and an epoch covers every step.
         """
-        comparisons, segments = items // self.segments, items % self.segments
+        chex.assert_rank(items, 1)
+        comparisons, segments = self.rows(items), items % self.segments
         lengths = self.lengths[comparisons]
         own = (lengths + (self.steps - 1)) // self.steps
         turn = segments[:, None] * own // self.segments
@@ -92,6 +100,18 @@ class View:
             if self.ref_logp is None or self.segments > 1
             else self.ref_logp[comparisons],
         )
+
+    def rows(self, items: Int[Array, " B"]) -> Int[Array, " B"]:
+        """Return the numbers of the comparisons that items are of."""
+        return items // self.segments
+
+    def starts(self, task: Task) -> Start:
+        """Return the starts of all comparisons, in the structure that `task` uses.
+
+        Raises:
+          DatasetError: they are not known, or not of this task.
+        """
+        return _starts(task, self.start)
 
     def sample(self, key: PRNGKeyArray, size: int) -> Batch:
         """Draw `size` items, uniformly and with replacement."""
@@ -123,8 +143,17 @@ def view(dataset: "Dataset", steps: int | None = None) -> View:
         reward=None if dataset.reward is None else _held(dataset.reward),
         ref_logp=None if dataset.ref_logp is None else _held(dataset.ref_logp),
         steps=dataset.steps,
+        agent=None if dataset.agent is None else _held(dataset.agent),
+        start=tuple(_held(leaf) for leaf in dataset.start),
     )
     return whole.cut(steps)
+
+
+def _starts(task: Task, stored: tuple[Any, ...]) -> Start:
+    leaves, structure = jax.tree.flatten(jax.eval_shape(task.start, jax.random.key(0)))
+    if [leaf.shape for leaf in leaves] != [leaf.shape[1:] for leaf in stored]:
+        raise DatasetError(f"the dataset does not know its starts in task {task.name!r}")
+    return jax.tree.unflatten(structure, stored)
 
 
 def _held(values: Any) -> Array:
@@ -202,8 +231,8 @@ class Dataset:
     def __len__(self) -> int:
         return int(self.outputs.shape[0])
 
-    def __getitem__(self, rows: slice) -> "Dataset":
-        """Return some of the rows, without copying them."""
+    def __getitem__(self, rows: slice | np.ndarray) -> "Dataset":
+        """Return some of the rows; those of a slice are not copied."""
         arrays = {name: values[rows] for name, values in self.arrays().items()}
         return assembled(arrays, self.about)
 
@@ -230,10 +259,7 @@ class Dataset:
 
     def starts(self, task: Task) -> Start:
         """Return the starts of all rows, in the structure that `task` uses."""
-        leaves, structure = jax.tree.flatten(jax.eval_shape(task.start, jax.random.key(0)))
-        if [leaf.shape for leaf in leaves] != [leaf.shape[1:] for leaf in self.start]:
-            raise DatasetError(f"the dataset does not know its starts in task {task.name!r}")
-        return jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in self.start])
+        return _starts(task, tuple(jax.device_put(leaf) for leaf in self.start))
 
     def view(self, steps: int | None = None) -> "View":
         """Bring the dataset onto the device for training: whole responses, or `steps` at a time."""

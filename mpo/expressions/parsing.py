@@ -57,7 +57,7 @@ def written(expression: sympy.Expr) -> str:
     return _Plain().doprint(expression)
 
 
-def read(text: str, names: Collection[str], definitions: Collection[str]) -> sympy.Expr:
+def read(text: Any, names: Collection[str], definitions: Collection[str]) -> sympy.Expr:
     """Return the expression that `written` wrote.
 
     Args:

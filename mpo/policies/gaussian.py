@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mpo.pytree import pytree
+from mpo.settings import Kept
 
 _LOG_SQRT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -23,11 +24,11 @@ class GaussianParams:
     travel with the weights, and no gradient reaches them.
     """
 
-    kernels: tuple[Float[Array, "*agents _ _"], ...]
-    biases: tuple[Float[Array, "*agents _"], ...]
-    log_std: Float[Array, "*agents actions"]
-    observation_mean: Float[Array, "*agents observations"]
-    observation_std: Float[Array, "*agents observations"]
+    kernels: tuple[Float[Kept, "*agents _ _"], ...]
+    biases: tuple[Float[Kept, "*agents _"], ...]
+    log_std: Float[Kept, "*agents actions"]
+    observation_mean: Float[Kept, "*agents observations"]
+    observation_std: Float[Kept, "*agents observations"]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mpo.nonnegative import positivity
 from mpo.potentials.base import Potential, Progress, Role
 from mpo.potentials.base import role as named_role
 from mpo.pytree import pytree
+from mpo.settings import Kept
 
 
 def _odd(half: Callable[[Array], Array]) -> Callable[[Array], Array]:
@@ -69,8 +70,8 @@ class BasisPotential(Potential):
         but softplus search the weights in log space.
     """
 
-    weight: Float[Array, "*batch functions"]
-    weight_end: Float[Array, "*batch functions"] | None
+    weight: Float[Kept, "*batch functions"]
+    weight_end: Float[Kept, "*batch functions"] | None
     library: tuple[str, ...] = field(default=DEFAULT_LIBRARY, metadata={"static": True})
     positive: str = field(default="shifted_log", metadata={"static": True})
 

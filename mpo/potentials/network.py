@@ -15,6 +15,7 @@ from mpo.nonnegative import positivity
 from mpo.potentials.base import ORPO, Potential, Progress, Role
 from mpo.potentials.base import role as named_role
 from mpo.pytree import pytree
+from mpo.settings import Kept
 
 _EXP_TANGENT = 10.0  # e^u goes on as its tangent from here
 LEAST_SLOPE = 1e-6  # added to every slope under a logarithm, where zero cannot stand
@@ -73,11 +74,11 @@ class NetworkPotential(Potential):
       positive: name of the parametrisation of s, e, w and a (`mpo.nonnegative`).
     """
 
-    slope: Float[Array, "*batch 9 units"]
-    slope_end: Float[Array, "*batch 9 units"] | None
-    bias: Float[Array, "*batch 9 units"]
-    output: Float[Array, "*batch 9 units"]
-    skip: Float[Array, "*batch"]
+    slope: Float[Kept, "*batch 9 units"]
+    slope_end: Float[Kept, "*batch 9 units"] | None
+    bias: Float[Kept, "*batch 9 units"]
+    output: Float[Kept, "*batch 9 units"]
+    skip: Float[Kept, "*batch"]
     role: Role = field(metadata={"static": True})
     positive: str = field(default="shifted_log", metadata={"static": True})
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.data import from_arrays
+from envs.data import DatasetError, from_arrays, load
 from mpo.errors import RequestError
 
 
@@ -127,3 +127,26 @@ def test_token_sequences_are_viewed_whole():
 def test_impossible_segments_are_refused(steps):
     with pytest.raises(RequestError, match="responses have 1 to 4"):
         numbered([[4, 4]], 4).view(steps)
+
+
+def test_a_view_keeps_what_its_comparisons_need_to_be_answered_anew(planned, ledge, tmp_path):
+    """Their starts, in the order of the rows, in the task's own structure; and who wrote them."""
+    plan = planned(rows=6)
+    plan.write(tmp_path / "d.npz")
+    dataset = load(tmp_path / "d.npz")
+    view = dataset.view(3)
+    assert view.agent is not None
+    items = jnp.arange(view.size)
+    np.testing.assert_array_equal(view.rows(items), np.repeat(np.arange(6), view.segments))
+    starts = jax.jit(lambda view: view.starts(ledge))(view)
+    first = dataset.inputs[:, 0, 0]
+    np.testing.assert_array_equal(starts, first, err_msg="the ledge shows where it starts")
+    for name in ("agent", "start"):
+        assert not hasattr(view.batch(items), name), "no batch carries them along"
+
+
+def test_data_from_elsewhere_know_no_starts(ledge):
+    view = numbered([[4, 4]], 4).view()
+    assert (view.agent, view.start) == (None, ())
+    with pytest.raises(DatasetError, match="does not know its starts in task 'ledge'"):
+        view.starts(ledge)

@@ -1,0 +1,70 @@
+"""Whether a dataset is of a task: sizes and kinds of what was seen and done, and the vocabulary."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from envs.base import Response, Task
+from envs.data.archive import DatasetError
+from envs.data.dataset import Dataset
+
+
+def check_fit(dataset: Dataset, task: Task, path: str | Path) -> None:
+    """Refuse a dataset, of the file at `path`, that the agents of `task` cannot be trained on.
+
+    Raises:
+      DatasetError: what the policy is to see or to do is of another size or kind than in the
+        task, a response has more tokens than the task has, or a token is not in its vocabulary.
+    """
+    response = _response(task)
+    per_step = jnp.issubdtype(response.inputs.dtype, jnp.floating)
+    seen = "observations" if per_step else "contexts"
+    done = "actions" if jnp.issubdtype(response.outputs.dtype, jnp.floating) else "tokens"
+    pairs: tuple[tuple[str, Any, Any, int, int], ...] = (
+        (seen, dataset.inputs, response.inputs, 3 if per_step else 2, 1 if per_step else 0),
+        (done, dataset.outputs, response.outputs, 3, 1),
+    )
+    for what, stored, like, lead, own in pairs:
+        found, expected = stored.shape[lead:], like.shape[own:]
+        if (stored.dtype.kind == "f") != jnp.issubdtype(like.dtype, jnp.floating):
+            kind = "floats" if stored.dtype.kind == "f" else "integers"
+            raise _misfit(path, task, f"it has {kind} where the task has {what}")
+        if found != expected:
+            raise _misfit(
+                path, task, f"its {what} are of shape {[*found]}, those of the task {[*expected]}"
+            )
+    if done == "tokens":
+        _check_tokens(dataset, task, path, response.outputs.shape[0])
+
+
+def _check_tokens(dataset: Dataset, task: Task, path: str | Path, most: int) -> None:
+    if dataset.steps > most:
+        what = f"its responses have up to {dataset.steps} tokens, those of the task {most}"
+        raise _misfit(path, task, what)
+    known = getattr(task.policy, "vocabulary", None)
+    if known is None:
+        return
+    integers = [a for a in (dataset.inputs, dataset.outputs) if a.dtype.kind != "f"]
+    highest = max(int(np.max(values)) for values in integers)
+    if highest >= known:
+        what = f"it has the token {highest}, and the task a vocabulary of {known}"
+        raise _misfit(path, task, what)
+
+
+@lru_cache(maxsize=16)
+def _response(task: Task) -> Response:
+    """Return shapes and dtypes of a response; nothing is simulated."""
+
+    def respond(key: Any) -> Response:
+        return task.respond(task.policy.init(key), task.start(key), key)
+
+    shapes: Response = jax.eval_shape(respond, jax.random.key(0))
+    return shapes
+
+
+def _misfit(path: str | Path, task: Task, what: str) -> DatasetError:
+    return DatasetError(f"{path} does not fit task {task.name!r}: {what}")
