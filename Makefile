@@ -2,16 +2,22 @@
 PYTHON ?= python3
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: discover test test-fast check benchmark figures clean
+# Which eighth of the slow tests `make test` runs beside the others: another one each commit.
+ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))
+
+.PHONY: discover test test-all test-fast check benchmark figures clean
 
 discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
 
-test: .venv/.development  ## every test, slow ones too
-	.venv/bin/python -m pytest -m "slow or not slow" -n auto --durations 15
+test: .venv/.development  ## what CI runs: all but the slow tests, and an eighth of those
+	.venv/bin/python -m pytest -m "slow or not slow" --rotate $(ROTATE) -n auto --dist loadfile --durations 15
+
+test-all: .venv/.development  ## every test, also what guards against releases of other packages
+	.venv/bin/python -m pytest -m "slow or not slow" -n auto --dist loadfile --durations 15
 
 test-fast: .venv/.development  ## what to run while working
-	.venv/bin/python -m pytest -n auto
+	.venv/bin/python -m pytest -n auto --dist loadfile
 
 check: .venv/.development  ## format, lint, types, direction of dependency
 	.venv/bin/ruff format --check .

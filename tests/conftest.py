@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 
 # Before jax is imported. Nearly all the time of the tests is XLA compiling small programs: it does
@@ -26,6 +27,31 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 hypothesis.settings.register_profile("project", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("project")
+
+
+PARTS = 8
+"""Into how many parts the slow tests are cut, of which `make test` runs one."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare which part of the slow tests is run."""
+    about = "chooses which part of the slow tests is run; all of them, if it is not given"
+    parser.addoption("--rotate", type=int, default=None, metavar="N", help=about)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tests of all parts but one, file by file, as a file shares its set-up."""
+    if (number := config.getoption("--rotate")) is None:
+        return
+
+    def runs(item: pytest.Item) -> bool:
+        file = item.nodeid.partition("::")[0]
+        part = zlib.crc32(file.encode()) % PARTS
+        return item.get_closest_marker("slow") is None or part == number % PARTS
+
+    left_out = [item for item in items if not runs(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if runs(item)]
 
 
 def pytest_unconfigure() -> None:
