@@ -60,7 +60,8 @@ def stacked(algorithms: Sequence[Any], each: int = 1) -> Any:
     Copies of one stand beside each other. Every number becomes an array of the default dtype.
     """
 
-    chex.assert_trees_all_equal_structs(*algorithms)
+    if len(algorithms) > 1:
+        chex.assert_trees_all_equal_structs(*algorithms)
 
     def rows(*leaves: Any) -> Array:
         return jnp.repeat(jnp.stack([_strong(leaf) for leaf in leaves]), each, axis=0)
