@@ -1,12 +1,14 @@
 """What a task is: where a response starts, how a policy responds, what the response is worth."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mpo.errors import unknown
 from mpo.pytree import pytree
 from mpo.settings import Leaf
 
@@ -55,17 +57,48 @@ class Response:
         return jnp.sum(self.reward, axis=-1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """What is done with a task where nothing else is said.
+
+    Attributes:
+      rows: comparisons in a dataset.
+      reference: level of the agent that the expert is compared with; `None` for the least
+        skilled.
+      close: level of the agent nearest to the expert; `None` for `reference`.
+      apart: two returns that the temperature levels of a judge are calibrated at; `None` where
+        a judge is to be given as a temperature, or never wrong.
+      roles: names of agents beside those of their files: `{"expert": "2100"}`; the agent of
+        another task by its whole name, "ant/6000".
+      sizes: how agents are trained in evaluations of a size, "small" or "paper": the name of a
+        preset, or settings as a file of one has them.
+      ppo: settings of PPO (`envs.ppo.Settings`) that train reference agents, where they differ
+        from the usual ones; `None` for a task that PPO cannot train.
+    """
+
+    rows: int = 1280
+    reference: str | None = None
+    close: str | None = None
+    apart: tuple[float, float] | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+    ppo: Mapping[str, Any] | None = None
+
+
 class Task(ABC):
     """An environment, a policy architecture and a true return; every method is for ONE response.
 
     Batches, populations and seeds are `vmap`s of these methods, by the caller.
-    Nothing outside a task's own file depends on which task it is.
+    Nothing outside a task's own file depends on which task it is. A task is a frozen dataclass,
+    whose fields are its settings; `envs.register_task` lets it be found by its name.
+
+    Attributes:
+      name: in the registry.
+      defaults: what is done with it where nothing else is said.
     """
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name in the registry."""
+    name: ClassVar[str]
+    defaults: ClassVar[Defaults] = Defaults()
 
     @property
     @abstractmethod
@@ -77,9 +110,9 @@ class Task(ABC):
     def policy(self) -> Policy:
         """The architecture of this task's agents."""
 
-    @abstractmethod
     def initial(self, key: PRNGKeyArray) -> Params:
-        """Return the parameters an agent starts training from (drawn anew, or pretrained)."""
+        """Return the parameters an agent starts from: by default drawn anew; or pretrained."""
+        return self.policy.init(key)
 
     @abstractmethod
     def start(self, key: PRNGKeyArray) -> Start:
@@ -94,17 +127,11 @@ class Task(ABC):
         """Return only the true return of `respond(params, start, key)`, storing no steps."""
 
     def agents(self) -> tuple[str, ...]:
-        """Return the names of this task's reference agents, from the least to the most skilled.
+        """Return the names of the reference agents, from the least to the most skilled.
 
-        By default they are those that ship with the package, in `envs.agents`; a task
-        that can compute its agents overrides this and `agent`.
+        By default there are none: then data come from a file, or from agents given by a path.
         """
-        from envs import agents
-
-        prefix = f"{self.name}/"
-        return tuple(
-            name.removeprefix(prefix) for name in agents.names() if name.startswith(prefix)
-        )
+        return ()
 
     def agent(self, level: str) -> Params:
         """Return the parameters of the reference agent `level`: one of `agents()`, or "expert".
@@ -112,6 +139,4 @@ class Task(ABC):
         Raises:
           RequestError: there is no such agent; the message names those there are.
         """
-        from envs import agents
-
-        return agents.load(f"{self.name}/{level}").params
+        raise unknown(f"agent of {self.name}", level, self.agents())

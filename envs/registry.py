@@ -1,22 +1,28 @@
-"""The tasks by name. A task's code is imported when it is first asked for: brax takes seconds.
+"""The tasks by name. A shipped task's code is imported when it is asked for: brax takes seconds.
 
-TASKS["mine"] = Entry("my_module:Mine", "a line about it")     # adds one of your own
+@envs.register_task                         # one of your own, from any module
+@dataclass(frozen=True)
+class Mine(envs.Task): ...
 """
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from envs.base import Task
 from mpo.errors import RequestError, unknown
+from mpo.registering import enter
 from mpo.settings import build
+
+K = TypeVar("K", bound=type[Task])
 
 
 class Entry(NamedTuple):
-    """Where a task's class is, and a line about it."""
+    """A task's class, or where it is ("module:Class"), and a line about it."""
 
-    target: str
+    target: str | type[Task]
     about: str
 
 
@@ -37,9 +43,49 @@ TASKS: Final[dict[str, Entry]] = {
 }
 
 
+def register_task(kind: K) -> K:
+    """Let a task be found by its `name`, and return the class; a decorator, too.
+
+    The first line of its docstring is shown in lists, its fields are settings, and its
+    `defaults` say how data of it are made and how agents are trained in evaluations.
+
+    Raises:
+      RequestError: it is no frozen dataclass of a task, an abstract method is missing, or its
+        name is taken.
+    """
+    if not isinstance(kind, type) or not issubclass(kind, Task):
+        raise RequestError(f"{kind!r} is no task: derive a class from envs.Task")
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
+        raise RequestError(f"{kind!r} is no task: put @dataclass(frozen=True) on the class")
+    if missing := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise RequestError(f"{kind!r} is no task yet: it has no {', '.join(missing)}")
+    name = getattr(kind, "name", None)
+    entry = Entry(kind, (inspect.getdoc(kind) or "").split("\n", 1)[0])
+    known = TASKS[name].target if isinstance(name, str) and name in TASKS else None
+    enter(TASKS, "task", name, entry, kind, known)
+    return kind
+
+
 def tasks() -> Mapping[str, str]:
     """Return the name of every task with a line about it; imports none of them."""
     return {name: entry.about for name, entry in TASKS.items()}
+
+
+def task_class(name: str) -> type[Task]:
+    """Return the class of the task `name`; imports the code of this one.
+
+    Raises:
+      RequestError: there is no such task.
+    """
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    target = TASKS[name].target
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    found: type[Task] = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def task(name: str, **settings: Any) -> Task:
@@ -49,21 +95,19 @@ def task(name: str, **settings: Any) -> Task:
       RequestError: the task or a setting is unknown, or a setting is of the wrong
         kind or out of range.
     """
-    if name not in TASKS:
-        raise unknown("task", name, TASKS)
-    module, _, attribute = TASKS[name].target.partition(":")
-    factory = getattr(importlib.import_module(module), attribute)
-    _check_kinds(factory, name, settings)
-    return build(factory, f"task {name!r}", settings)
+    kind = task_class(name)
+    _check_kinds(kind, name, settings)
+    return build(kind, f"task {name!r}", settings)
 
 
-def _check_kinds(factory: Any, name: str, settings: Mapping[str, Any]) -> None:
-    for setting, parameter in inspect.signature(factory).parameters.items():
-        if setting not in settings or parameter.default is parameter.empty:
+def _check_kinds(kind: type[Task], name: str, settings: Mapping[str, Any]) -> None:
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every task is one
+        if field.name not in settings or field.default is dataclasses.MISSING:
             continue
-        value, kind = settings[setting], type(parameter.default)
-        accepted = {kind, int} if kind is float else {kind}
+        value, expected = settings[field.name], type(field.default)
+        accepted = {expected, int} if expected is float else {expected}
         if type(value) not in accepted:
             raise RequestError(
-                f"setting {setting!r} of task {name!r} must be {kind.__name__}, not {value!r}"
+                f"setting {field.name!r} of task {name!r} must be {expected.__name__}, "
+                f"not {value!r}"
             )

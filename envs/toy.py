@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from envs.base import Params, Response, Task
+from envs.base import Defaults, Params, Response, Task
 from mpo.errors import RequestError, unknown
 from mpo.policies import GaussianParams, GaussianPolicy
 
@@ -45,15 +45,15 @@ class Reach(Task):
 
     horizon: int = 10
 
+    name: ClassVar[str] = "reach"
+    defaults: ClassVar[Defaults] = Defaults(
+        rows=512, reference="novice", close="medium", apart=(9.9, 8.7)
+    )
+
     def __post_init__(self) -> None:
         """Refuse a horizon out of range."""
         if self.horizon < 1:
             raise RequestError(f"horizon is {self.horizon}: it must be at least 1")
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "reach"
 
     @property
     def policy(self) -> GaussianPolicy:

@@ -10,9 +10,9 @@ from mpo.artifact import Artifact, ArtifactError, Provenance, find, load, object
 from mpo.comparison import Comparison
 from mpo.errors import RequestError
 from mpo.mirror import MirrorMap, mirror_map
-from mpo.objectives import OBJECTIVES, Objective
+from mpo.objectives import OBJECTIVES, Objective, register_objective
 from mpo.paths import ravel
-from mpo.potentials import POTENTIALS, Potential, potential
+from mpo.potentials import POTENTIALS, Potential, potential, register_potential
 
 __all__ = [
     "OBJECTIVES",
@@ -31,6 +31,8 @@ __all__ = [
     "objective",
     "potential",
     "ravel",
+    "register_objective",
+    "register_potential",
     "save",
     "shipped",
 ]

@@ -16,6 +16,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
 from jaxtyping import install_import_hook
 
@@ -59,6 +60,15 @@ def pytest_unconfigure() -> None:
     folder = os.environ["JAX_COMPILATION_CACHE_DIR"]
     if folder.endswith(f"preference-discovery-tests-{os.getpid()}"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def as_users_have_it() -> Iterator[None]:
+    """Run a test without the checks of types and shapes that only tests have."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture

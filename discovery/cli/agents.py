@@ -108,12 +108,10 @@ def view(
 def _settings(task: str, steps: int | None) -> "Settings":
     import dataclasses
 
-    from envs.ppo import PRESETS
-    from mpo.errors import unknown
+    from envs.ppo import preset
 
-    if task not in PRESETS:
-        raise unknown("task of reference agents", task, PRESETS)
-    return PRESETS[task] if steps is None else dataclasses.replace(PRESETS[task], steps=steps)
+    usual = preset(task)
+    return usual if steps is None else dataclasses.replace(usual, steps=steps)
 
 
 def _print(listing: "dict[str, Provenance]", as_json: bool) -> None:

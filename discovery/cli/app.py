@@ -6,6 +6,7 @@ import traceback
 
 import typer
 
+from discovery import plugins
 from discovery.cli import (
     agents,
     bench,
@@ -53,8 +54,16 @@ for entry in importlib.metadata.entry_points(group="discovery.commands"):
 @app.callback()
 def _options(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    with_: list[str] = typer.Option(
+        [],
+        "--with",
+        help="A module of your own (a name, or a file.py) that registers tasks, objectives, "
+        "potentials or kinds of data; repeat for several.",
+    ),
 ) -> None:
-    """Declare the option that stands before the subcommand; `main` reads it."""
+    """Import what stands before the subcommand is to know; `main` reads `--debug`."""
+    plugins.load_installed()
+    plugins.load(with_)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from discovery.evidence import Tuned
     from mpo.train import Algorithm
 
-PRESET = typer.Option(None, help="The situation of a preset, in place of --task.")
+PRESET = typer.Option(
+    None, help="The situation of a preset, or of a TOML or JSON file, in place of --task."
+)
 TASK = typer.Option(None, help="The task: trained as in its small preset.")
 DATASET = typer.Option(None, help="What is wrong with the data: see `discovery list`.")
 LEVEL = typer.Option(None, help="Level of the reference agent, such as 1200.")
@@ -126,20 +128,22 @@ def asked_situation(
     seed: int,
 ) -> "Config":
     """Return the description whose task, data and training are meant."""
-    from discovery import config
+    from discovery import config, plugins
     from discovery.config.scales import scale
     from discovery.search import situation
 
     if (task is None) == (preset is None):
         raise RequestError("give either --task NAME or --preset NAME: see `discovery list`")
-    base = preset if preset is not None else scale("small").preset(str(task))
+    small = scale("small")
+    base = config.named(preset) if preset else config.from_json(small.described(str(task)))
     changes: dict[str, Any] = {"seed": seed}
     if dataset is not None:
         changes["data.kind"] = dataset
     if level is not None:
         changes["data.reference"] = level
     changes |= dict(config.setting(text) for text in settings)
-    described = config.changed(config.preset(base), changes)
+    described = config.changed(base, changes)
+    plugins.load(described.plugins)
     situation.check(described)
     return described
 

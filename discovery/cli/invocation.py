@@ -5,12 +5,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import click
+
 _TYPED: ContextVar[str | None] = ContextVar("typed", default=None)
 
 
 def typed() -> str | None:
     """Return the `discovery` command that is being carried out; `None` outside of one."""
     return _TYPED.get()
+
+
+def plugins() -> tuple[str, ...]:
+    """Return the modules of your own that the command is carried out with (`--with`)."""
+    context = click.get_current_context(silent=True)
+    return () if context is None else tuple(context.find_root().params.get("with_") or ())
 
 
 @contextmanager

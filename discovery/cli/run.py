@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from discovery.cli.invocation import typed
+from discovery.cli.invocation import plugins, typed
 from discovery.cli.output import JSON, show_json, show_table
 from mpo.errors import RequestError
 
@@ -65,7 +65,9 @@ def _described(preset: str | None, file: Path | None, settings: list[str]) -> "C
     if (preset is None) == (file is None):
         raise RequestError("give either --preset NAME or --config FILE: see `discovery list`")
     base = config.preset(preset) if preset is not None else config.from_file(Path(str(file)))
-    return config.changed(base, dict(config.setting(text) for text in settings))
+    named = dict.fromkeys((*base.plugins, *plugins()))
+    changes = {"plugins": [*named], **dict(config.setting(text) for text in settings)}
+    return config.changed(base, changes)
 
 
 def _show(result: "Result", folder: Path, as_json: bool) -> None:

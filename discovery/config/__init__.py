@@ -4,7 +4,15 @@ described = config.preset("quick")
 described = config.changed(described, {"search.generations": 5})
 """
 
-from discovery.config.reading import changed, from_file, from_json, preset, presets, setting
+from discovery.config.reading import (
+    changed,
+    from_file,
+    from_json,
+    named,
+    preset,
+    presets,
+    setting,
+)
 from discovery.config.sections import Config, Data, Evaluation, Family, Search, Task, Training
 
 __all__ = [
@@ -18,6 +26,7 @@ __all__ = [
     "changed",
     "from_file",
     "from_json",
+    "named",
     "preset",
     "presets",
     "setting",

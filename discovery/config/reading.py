@@ -10,7 +10,7 @@ from typing import Any
 from discovery.config.sections import RECIPE, SECTIONS, Config, Data, Section
 from mpo.errors import RequestError, unknown
 
-_PLAIN = ("seed", "about")
+_PLAIN = ("seed", "about", "plugins")
 
 
 def presets() -> dict[str, str]:
@@ -72,7 +72,15 @@ def from_json(values: Mapping[str, Any]) -> Config:
             if type(values[name]) is not kind:
                 raise RequestError(f"{name} must be of kind {kind.__name__}: {values[name]!r}")
             sections[name] = values[name]
+    if "plugins" in values:
+        sections["plugins"] = _names("plugins", values["plugins"])
     return Config(**sections)
+
+
+def named(name: str) -> Config:
+    """Return what a preset describes, or a TOML or JSON file, by its name or path."""
+    path = Path(name)
+    return from_file(path) if path.suffix in (".toml", ".json") else preset(name)
 
 
 def changed(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -166,6 +174,12 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
     if not isinstance(inner, dict):
         raise RequestError(f"{whole!r} is no setting: {head!r} has no parts")
     _put(inner, rest, value, whole)
+
+
+def _names(what: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(type(one) is str for one in value):
+        raise RequestError(f"{what} must be a list of names, not {value!r}")
+    return tuple(value)
 
 
 def _is_file(path: list[str]) -> bool:

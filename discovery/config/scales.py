@@ -1,10 +1,12 @@
-"""Sizes of evaluations: a preset for each task, which says how its agents are trained."""
+"""Sizes of evaluations: how the agents of a task are trained and measured, as the task says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
-from mpo.errors import unknown
+from envs.registry import task_class
+from mpo.errors import RequestError, unknown
 
 
 @dataclass(frozen=True)
@@ -12,39 +14,38 @@ class Scale:
     """A size of evaluations.
 
     Attributes:
-      presets: for each task, the preset its agents are trained and measured as in.
+      name: which of the sizes of a task it is (`envs.Defaults.sizes`).
       about: a line for lists.
+      usual: whether a task that does not say this size has that of a description with nothing in
+        it but the task.
     """
 
-    presets: Mapping[str, str]
+    name: str
     about: str
+    usual: bool
 
-    def preset(self, task: str) -> str:
-        """Return the preset of a task."""
-        if task not in self.presets:
-            raise unknown(
-                "task with a preset of its own (else use --preset and --set)", task, self.presets
+    def described(self, task: str) -> dict[str, Any]:
+        """Return the description of a run in which agents of a task are trained at this size.
+
+        Raises:
+          RequestError: there is no such task, or it does not say how.
+        """
+        sizes = task_class(task).defaults.sizes
+        if self.name not in sizes and not self.usual:
+            raise RequestError(
+                f"task {task!r} does not say how its agents are trained at the size "
+                f"{self.name!r}: use --preset and --set"
             )
-        return self.presets[task]
+        own = sizes.get(self.name, {})
+        values: dict[str, Any] = {"extends": own} if isinstance(own, str) else dict(own)
+        return {**values, "task": {**values.get("task", {}), "name": task}}
 
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        "small": Scale(
-            presets={
-                "hopper": "hopper-small",
-                "three_legged_ant": "tla-small",
-                "token_bandit": "quick",
-            },
-            about="minutes a row on two cores",
-        ),
+        "small": Scale("small", "minutes a row on two cores", usual=True),
         "paper": Scale(
-            presets={
-                "hopper": "hopper-paper",
-                "three_legged_ant": "tla-paper",
-                "token_bandit": "quick",
-            },
-            about="the mirror-preference paper's sizes, for a data-centre GPU",
+            "paper", "the mirror-preference paper's sizes, for a data-centre GPU", usual=False
         ),
     }
 )

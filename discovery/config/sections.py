@@ -215,7 +215,7 @@ class Family(Section):
     temporal: bool = False
     settings: Settings = field(default_factory=dict)
     lam: float = 1.0
-    over: tuple[str, ...] = ()
+    over: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,6 +312,7 @@ class Config:
 
     Attributes:
       about: a line that says what it is for.
+      plugins: modules that it needs, by name or by the path of a file (`discovery.plugins`).
       task: where agents act.
       data: one dataset, or several that fitness is averaged over.
       family: what is searched.
@@ -329,6 +330,7 @@ class Config:
     evaluation: Evaluation = field(default_factory=Evaluation)
     seed: int = 0
     about: str = ""
+    plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a run on no data, or of a seed that has no streams."""
@@ -339,6 +341,8 @@ class Config:
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         plain = dataclasses.asdict(self) | {"data": [one.as_json() for one in self.data]}
+        if not self.plugins:
+            del plain["plugins"]  # as in descriptions from before there were any
         return {name: _plain(value) for name, value in plain.items()}
 
 

@@ -43,7 +43,7 @@ class Row(Section):
 
     def config(self, scale: Scale, changes: Mapping[str, Any]) -> Config:
         """Return the description whose task, data and training are meant."""
-        described = config.from_json({"extends": scale.preset(self.task), "data": self.data})
+        described = config.from_json(_over(scale.described(self.task), {"data": self.data}))
         return config.changed(described, changes)
 
     @property

@@ -5,6 +5,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import mpo
+from discovery import plugins
 from discovery.config import Config
 from discovery.host.processes import all_devices, primary
 from discovery.host.stopping import asked_to_stop
@@ -68,6 +69,7 @@ def discover(
 
 def check(config: Config, track: Sequence[str] = ()) -> None:
     """Refuse a description that cannot be carried out; nothing is made or written."""
+    plugins.load(config.plugins)
     situation.check(config)
     searching.built(config)
     trackers.check(track)

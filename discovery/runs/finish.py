@@ -57,7 +57,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     authors = situation.earned(config, Purpose.EVALUATION)
     beside = {
         path: float(paths.get(algorithm, path))
-        for path in config.family.over
+        for path in config.family.over or ()
         if not path.startswith("objective.")
     }
     objective = algorithm.objective

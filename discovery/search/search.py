@@ -90,7 +90,7 @@ def moved(start: Algorithm, family: Family) -> Moved:
       RequestError: there is no such setting, or it is nothing that can be moved.
     """
     strong = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), start)
-    zeta, rebuild = mpo.ravel(strong, over=family.over or None)
+    zeta, rebuild = mpo.ravel(strong, over=family.over)
     return Moved(zeta, rebuild)
 
 

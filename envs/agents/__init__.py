@@ -25,16 +25,24 @@ here stop at those levels, where the physics allows more: the training of the Ho
 """
 
 from envs.agents.agent import Agent, Measurement, Provenance, measure
-from envs.agents.catalogue import ALIASES, file_name, listing, load, names, provenance
+from envs.agents.catalogue import (
+    file_name,
+    levels,
+    listing,
+    load,
+    names,
+    provenance,
+    whole_name,
+)
 from envs.agents.files import DamagedAgent, read, read_provenance, write
 
 __all__ = [
-    "ALIASES",
     "Agent",
     "DamagedAgent",
     "Measurement",
     "Provenance",
     "file_name",
+    "levels",
     "listing",
     "load",
     "measure",
@@ -42,5 +50,6 @@ __all__ = [
     "provenance",
     "read",
     "read_provenance",
+    "whole_name",
     "write",
 ]

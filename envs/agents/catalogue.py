@@ -3,27 +3,32 @@
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from types import MappingProxyType
 
+from envs import registry
 from envs.agents import files
 from envs.agents.agent import Agent, Provenance
 from mpo.errors import unknown
-
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        "hopper/expert": "hopper/2100",
-        "ant/expert": "ant/6000",
-        "three_legged_ant/expert": "three_legged_ant/3900",
-        "three_legged_ant/unadapted": "ant/6000",
-    }
-)
-"""Names by role: the expert of each task, and the Ant that has yet to do without its leg."""
 
 
 def names() -> list[str]:
     """Return what `load` accepts: the shipped agents by task and level, then the roles."""
     shipped = _shipped()
-    return [*shipped, *(role for role, real in ALIASES.items() if real in shipped)]
+    tasks = dict.fromkeys(name.partition("/")[0] for name in shipped)
+    named = (f"{task}/{level}" for task in tasks for level in levels(task, _roles(task)))
+    return [*shipped, *(name for name in named if name not in shipped)]
+
+
+def levels(task: str, roles: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the levels of a task's shipped agents, then the roles that one of them has."""
+    shipped = _shipped()
+    own = [name.partition("/")[2] for name in shipped if name.startswith(f"{task}/")]
+    return (*own, *(role for role in roles if whole_name(task, role, roles) in shipped))
+
+
+def whole_name(task: str, level: str, roles: Mapping[str, str]) -> str:
+    """Return the name by task and level of an agent that is called by its level or role."""
+    real = roles.get(level, level)
+    return real if "/" in real else f"{task}/{real}"
 
 
 def load(name: str) -> Agent:
@@ -50,10 +55,16 @@ def file_name(task: str, target: float) -> str:
 
 
 def _path(name: str) -> Path:
-    real = ALIASES.get(name, name)
+    real, task = name, name.partition("/")[0]
+    if real not in _shipped() and task in registry.TASKS:
+        real = whole_name(task, name.partition("/")[2], _roles(task))
     if real not in _shipped():
         raise unknown("agent", name, names())
     return _folder() / real.replace("/", "-")
+
+
+def _roles(task: str) -> Mapping[str, str]:
+    return registry.task_class(task).defaults.roles
 
 
 def _shipped() -> list[str]:

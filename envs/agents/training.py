@@ -13,9 +13,9 @@ from envs import ppo, registry
 from envs.agents import catalogue, files
 from envs.agents.agent import Agent, Measurement, Provenance, measure
 from envs.base import Task
-from envs.ppo import PPO, PRESETS, Line, Settings, TrainState
+from envs.ppo import PPO, Line, Settings, TrainState
 from mpo import treefile
-from mpo.errors import RequestError, place_to_write, unknown
+from mpo.errors import RequestError, place_to_write
 from mpo.versions import versions
 
 LOOK = 32
@@ -50,8 +50,7 @@ class Request:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
-        if self.task not in PRESETS:
-            raise unknown("task of reference agents", self.task, PRESETS)
+        ppo.preset(self.task)
         if not self.targets:
             raise RequestError("no level was asked for: give at least one --target-return")
         if not 0 <= self.seed < 2**32:
@@ -76,7 +75,7 @@ def train(request: Request, report: Callable[[Line], None] = lambda _: None) -> 
     _claim(request)
     ladder = _Ladder(request, task)
     key = jax.random.key(request.seed)
-    learner = PPO(task, request.settings)  # type: ignore[arg-type]  # a physics task, by PRESETS
+    learner = PPO(task, request.settings)  # type: ignore[arg-type]  # an environment, by its defaults
     ppo.train(
         learner,
         key,

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from envs.bandit import exact
 from envs.bandit.reference import SQUASH, Vector, cauchy_bins, nearest, tilted
-from envs.base import Params, Response, Task
+from envs.base import Defaults, Params, Response, Task
 from mpo.errors import RequestError, unknown
 from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy
 
@@ -55,6 +55,15 @@ class TokenBandit(Task):
     vocabulary: int = 100
     horizon: int = 10
 
+    name: ClassVar[str] = "token_bandit"
+    defaults: ClassVar[Defaults] = Defaults(
+        rows=5120,
+        reference="reference",
+        close="medium",
+        apart=(0.95, 0.52),  # what the expert and the agent closest to it earn
+        sizes={"small": "quick", "paper": "quick"},
+    )
+
     def __post_init__(self) -> None:
         """Refuse unknown names and sizes out of range."""
         for kind, name, known in (
@@ -68,11 +77,6 @@ class TokenBandit(Task):
             raise RequestError(f"vocabulary is {self.vocabulary}: it must be at least 10")
         if self.horizon < 1:
             raise RequestError(f"horizon is {self.horizon}: it must be at least 1")
-
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "token_bandit"
 
     @property
     def policy(self) -> TokenPolicy:

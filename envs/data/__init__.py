@@ -15,12 +15,14 @@ from envs.data.dataset import About, Dataset, View, load
 from envs.data.fit import check_fit
 from envs.data.making import Plan, make, plan
 from envs.data.own import from_arrays, from_npz
-from envs.data.recipe import KINDS, Author, Kind, Recipe
+from envs.data.recipe import EXPERT, KINDS, REFERENCE, Author, Kind, Recipe, register_kind
 from envs.data.summary import Statistics, statistics
 from mpo.train import Batch
 
 __all__ = [
+    "EXPERT",
     "KINDS",
+    "REFERENCE",
     "About",
     "Author",
     "Batch",
@@ -41,5 +43,6 @@ __all__ = [
     "load",
     "make",
     "plan",
+    "register_kind",
     "statistics",
 ]

@@ -1,9 +1,8 @@
-"""From names to a dataset: the papers' settings of each task, agents by name, and the cache."""
+"""From names to a dataset: what the task does by default, agents by name, and the cache."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -24,37 +23,6 @@ PACKAGES = ("preference-discovery", "jax", "jaxlib", "brax", "numpy")
 
 Report = Callable[[int, int], None]
 """Called with the rows done and the rows in all."""
-
-
-@dataclass(frozen=True)
-class Defaults:
-    """What a dataset of a task is made of, if nothing else is said.
-
-    Attributes:
-      rows: how many comparisons.
-      reference: level of the reference agent; `None` for the least skilled.
-      close: level of the reference agent nearest to the expert; `None` for `reference`.
-      apart: two returns by which a judge's temperature levels are calibrated.
-    """
-
-    rows: int = 1280
-    reference: str | None = None
-    close: str | None = None
-    apart: tuple[float, float] | None = None
-
-
-DEFAULTS: Mapping[str, Defaults] = MappingProxyType(
-    {
-        # Mirror-preference paper, section 4: 5,120 and 1,280 rows; its judge is calibrated
-        # at the returns of Hopper's expert and of the agent closest to it.
-        "hopper": Defaults(5120, "900", "1800", apart=(2100.0, 1800.0)),
-        "three_legged_ant": Defaults(1280, "unadapted", apart=(2100.0, 1800.0)),
-        "ant": Defaults(1280, "2000", "4000", apart=(2100.0, 1800.0)),
-        # Likewise at what the expert and the agent closest to it earn.
-        "token_bandit": Defaults(5120, "reference", "medium", apart=(0.95, 0.52)),
-        "reach": Defaults(512, "novice", "medium", apart=(9.9, 8.7)),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -120,11 +88,11 @@ def plan(
         raise RequestError(f"rows must be at least 1, not {rows}")
     chosen = kind_named(kind)
     made = registry.task(task, **settings)
-    defaults = DEFAULTS.get(task, Defaults())
+    defaults = made.defaults
     least = defaults.reference or next(iter(made.agents()), "expert")
     rival = reference or (chosen.close and defaults.close) or least
     judged = Judge(
-        _temperature(task, judge, chosen.judge, temperature), chosen.flip if flip is None else flip
+        _temperature(made, judge, chosen.judge, temperature), chosen.flip if flip is None else flip
     )
     agents = (_agent(made, expert), _agent(made, rival))
     recipe = Recipe(
@@ -167,16 +135,16 @@ def make(
     return load(out, verify=False)
 
 
-def _temperature(task: str, asked: str | None, usual: str, eta: float | None) -> float | None:
+def _temperature(task: Task, asked: str | None, usual: str, eta: float | None) -> float | None:
     if eta is not None:
         if asked is not None:
             raise RequestError("judge and temperature were both given: give one of them")
         return eta
     level = asked or usual
-    apart = DEFAULTS.get(task, Defaults()).apart
+    apart = task.defaults.apart
     if level != "perfect" and apart is None:
         raise RequestError(
-            f"task {task!r} has no returns to calibrate the judge {level!r} by: give a "
+            f"task {task.name!r} has no returns to calibrate the judge {level!r} by: give a "
             "temperature, in units of return, or the judge 'perfect'"
         )
     return temperature(level, *(apart or ()))

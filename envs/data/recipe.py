@@ -1,15 +1,16 @@
 """A recipe: everything that is chosen of a generated dataset, with a stable hash.
 
-Among it the kind, which says who produces each response and how it is judged by default. A new
-kind is one line of `KINDS`, and a function if it mixes agents in a new way.
+Among it the kind, which says who produces each response and how it is judged by default; one of
+your own comes in by `register_kind`, from any module.
 """
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import jax
 import numpy as np
@@ -18,9 +19,11 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 from envs.base import Task
 from envs.judge import Judge
 from mpo.errors import RequestError, unknown
+from mpo.registering import enter
 
 EXPERT, REFERENCE = 0, 1
 Cast = Int[np.ndarray, "rows K"]
+Casting = Callable[[PRNGKeyArray, int, int], Cast]
 
 
 def against(key: PRNGKeyArray, rows: int, responses: int) -> Cast:
@@ -54,7 +57,7 @@ class Kind:
     """
 
     summary: str
-    cast: Callable[[PRNGKeyArray, int, int], Cast] = against
+    cast: Casting = against
     judge: str = "low"
     flip: float = 0.0
     close: bool = False
@@ -79,6 +82,45 @@ def kind(name: str) -> Kind:
     if name not in KINDS:
         raise unknown("dataset kind", name, KINDS)
     return KINDS[name]
+
+
+@overload
+def register_kind(name: str, kind: Kind) -> Kind: ...
+@overload
+def register_kind(name: str, **settings: Any) -> Callable[[Casting], Casting]: ...
+def register_kind(name: str, kind: Kind | None = None, **settings: Any) -> Any:
+    """Let a kind of data be found by its name, and return it; a decorator of its `cast` alone.
+
+    >>> @register_kind("experts_only", judge="perfect")
+    ... def experts_only(key, rows, responses):
+    ...     '''Two experts in every row.'''
+    ...     return np.full((rows, responses), EXPERT)
+
+    Args:
+      name: to be found by.
+      kind: what it is.
+      **settings: of the kind, where its function is decorated: all but `cast` and `summary`,
+        which is the first line of the docstring.
+
+    Raises:
+      RequestError: the name is taken.
+    """
+    if kind is None:
+
+        def decorate(cast: Casting) -> Casting:
+            line = (inspect.getdoc(cast) or "").split("\n", 1)[0]
+            register_kind(name, Kind(line, cast, **settings))
+            return cast
+
+        return decorate
+    known = KINDS.get(name)
+    enter(KINDS, "kind of data", name, kind, _maker(kind), known and _maker(known))
+    return kind
+
+
+def _maker(kind: Kind) -> Any:
+    """Return what tells a kind from others: how it casts, if in a way of its own."""
+    return kind if kind.cast in (against, mixed) else kind.cast
 
 
 REVISION = 1
@@ -168,7 +210,8 @@ class Recipe:
 
 def settings_of(task: Task) -> tuple[tuple[str, Any], ...]:
     """Return a task's settings: the fields of its dataclass; what JSON lacks, by its `repr`."""
-    fields = sorted(getattr(task, "__dataclass_fields__", ()))
+    own: tuple[Any, ...] = dataclasses.fields(task) if dataclasses.is_dataclass(task) else ()
+    fields = sorted(field.name for field in own)
     plain = bool | int | float | str | None
     values = ((name, getattr(task, name)) for name in fields)
     return tuple((name, v if isinstance(v, plain) else repr(v)) for name, v in values)

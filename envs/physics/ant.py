@@ -1,15 +1,17 @@
 """Ant, and the same Ant asked not to use one of its legs."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from envs import agents
+from envs.base import Defaults
 from envs.physics.simulator import Model, Simulator, State, simulator, uniform
-from envs.physics.task import Outcome, PhysicsTask, Start
+from envs.physics.task import APART, Outcome, PhysicsTask, Start
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 
@@ -29,6 +31,7 @@ _MODEL = Model(
     },
     refused={"generalized": "it is unstable, its rewards become NaN under random actions"},
 )
+_PPO = {"steps": 10_000_000, "unroll": 10, "discount": 0.97, "learning_rate": 3e-4}
 FOURTH_LEG = (0, 1)
 """The actuators of the fourth leg: hip_4 and ankle_4, the leg at the back right."""
 
@@ -41,10 +44,10 @@ class Ant(PhysicsTask):
     at rest, up to a uniform noise of 0.1 in position and a normal one in velocity.
     """
 
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "ant"
+    name: ClassVar[str] = "ant"
+    defaults: ClassVar[Defaults] = Defaults(
+        reference="2000", close="4000", apart=APART, roles={"expert": "6000"}, ppo=_PPO
+    )
 
     @property
     def simulator(self) -> Simulator:
@@ -86,21 +89,24 @@ class ThreeLeggedAnt(Ant):
 
     leg_penalty: float = 8.05
 
+    name: ClassVar[str] = "three_legged_ant"
+    defaults: ClassVar[Defaults] = Defaults(
+        rows=1280,  # as many as the mirror-preference paper has (section 4)
+        reference="unadapted",
+        apart=APART,
+        roles={"expert": "3900", "unadapted": "ant/6000"},
+        sizes={"small": "tla-small", "paper": "tla-paper"},
+        ppo=_PPO,
+    )
+
     def __post_init__(self) -> None:
         """Refuse a penalty that would be a reward."""
         super().__post_init__()
         if self.leg_penalty < 0:
             raise RequestError(f"leg_penalty is {self.leg_penalty}: it must be at least 0")
 
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "three_legged_ant"
-
     def initial(self, key: PRNGKeyArray) -> Any:
         """Return the shipped Ant expert: training adapts a pretrained agent to the constraint."""
-        from envs import agents
-
         return agents.load("ant/expert").params
 
     def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:

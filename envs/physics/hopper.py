@@ -1,13 +1,15 @@
 """Hopper: a one-legged robot in the plane that is paid for moving forward without falling."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from envs.base import Defaults
 from envs.physics.simulator import Model, Simulator, State, simulator, uniform
-from envs.physics.task import Outcome, PhysicsTask, Start
+from envs.physics.task import APART, Outcome, PhysicsTask, Start
 from mpo.policies import GaussianPolicy
 
 _MODEL = Model(asset="hopper.xml", frames={"default": 4})
@@ -22,10 +24,16 @@ class Hopper(PhysicsTask):
     coordinate within ±100. It starts at rest, up to a uniform noise of 0.005.
     """
 
-    @property
-    def name(self) -> str:
-        """The name in the registry."""
-        return "hopper"
+    name: ClassVar[str] = "hopper"
+    defaults: ClassVar[Defaults] = Defaults(
+        rows=5120,  # as many as the mirror-preference paper has (section 4)
+        reference="900",
+        close="1800",
+        apart=APART,
+        roles={"expert": "2100"},
+        sizes={"small": "hopper-small", "paper": "hopper-paper"},
+        ppo={},
+    )
 
     @property
     def simulator(self) -> Simulator:

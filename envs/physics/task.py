@@ -8,10 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from envs import agents
 from envs.base import Response, Task
 from envs.physics.simulator import Simulator, State
 from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
+
+APART = (2100.0, 1800.0)
+"""What Hopper's expert and the agent closest to it earn: where the mirror-preference paper
+calibrates its judge, for every body."""
 
 
 class Start(NamedTuple):
@@ -77,6 +82,14 @@ class PhysicsTask(Task):
     def initial(self, key: PRNGKeyArray) -> Any:
         """Draw a fresh agent."""
         return self.policy.init(key)
+
+    def agents(self) -> tuple[str, ...]:
+        """Return the names of the agents that ship, from the least to the most skilled; roles."""
+        return agents.levels(self.name, self.defaults.roles)
+
+    def agent(self, level: str) -> Any:
+        """Return the parameters of the agent `level`: one that ships, by level or role."""
+        return agents.load(agents.whole_name(self.name, level, self.defaults.roles)).params
 
     def begin(self, start: Start) -> State:
         """Return the physical state of a start."""

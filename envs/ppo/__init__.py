@@ -2,17 +2,17 @@
 
 from envs.ppo.environment import Environment
 from envs.ppo.learner import PPO, TrainState, advantages
-from envs.ppo.settings import PRESETS, Settings
+from envs.ppo.settings import Settings, preset
 from envs.ppo.training import Line, read_log, train
 
 __all__ = [
     "PPO",
-    "PRESETS",
     "Environment",
     "Line",
     "Settings",
     "TrainState",
     "advantages",
+    "preset",
     "read_log",
     "train",
 ]

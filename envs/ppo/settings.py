@@ -1,9 +1,8 @@
 """How an agent is trained by PPO: the numbers, and those that work for each task."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 
+from envs import registry
 from mpo.errors import RequestError
 
 
@@ -61,9 +60,16 @@ class Settings:
         return -(-self.steps // self.batch)
 
 
-_ANT = Settings(steps=10_000_000, unroll=10, discount=0.97, learning_rate=3e-4)
+def preset(task: str) -> Settings:
+    """Return the settings that reach the levels of a task's reference agents.
 
-PRESETS: Mapping[str, Settings] = MappingProxyType(
-    {"hopper": Settings(), "ant": _ANT, "three_legged_ant": _ANT}
-)
-"""Settings that reach the reference agents' levels on the `spring` backend."""
+    Raises:
+      RequestError: there is no such task, or it has none.
+    """
+    own = registry.task_class(task).defaults.ppo
+    if own is None:
+        raise RequestError(
+            f"task {task!r} has no settings of PPO to train reference agents by: "
+            "its class says them in `defaults`, as Defaults(ppo={...})"
+        )
+    return Settings(**own)

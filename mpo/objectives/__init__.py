@@ -1,12 +1,25 @@
-"""Objectives: losses of one comparison, by name."""
+"""Objectives: losses of one comparison, by name.
 
-from typing import Final
+@mpo.register_objective                     # one of your own, from any module
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class Mine(mpo.Objective): ...
+"""
 
+import dataclasses
+from typing import Final, TypeVar
+
+import jax
+
+from mpo.errors import RequestError
 from mpo.objectives.base import Objective
 from mpo.objectives.direct import CDPO, DPO, IPO, WDPO
 from mpo.objectives.mirror import MPO, ClosedForm, MPOReference
 from mpo.objectives.reference_free import ORPO, SFT, SimPO
 from mpo.objectives.reward_aware import DistillDPO, RPOBackward, RPOLeaveOneOut, RPOSquared
+from mpo.registering import enter
+
+K = TypeVar("K", bound=type[Objective])
 
 OBJECTIVES: Final[dict[str, type[Objective]]] = {
     kind.name: kind
@@ -16,6 +29,34 @@ OBJECTIVES: Final[dict[str, type[Objective]]] = {
         MPO, MPOReference, ClosedForm,
     )
 }  # fmt: skip
+
+
+def register_objective(kind: K) -> K:
+    """Let an objective be found by its `name`, and return the class; a decorator, too.
+
+    It then trains, tunes, is evaluated, drawn, saved, loaded and exported as any other.
+
+    Raises:
+      RequestError: it is no class of objectives that can be a pytree, or its name is taken.
+    """
+    problem = _problem(kind)
+    if problem:
+        raise RequestError(f"{kind!r} is no objective: {problem}")
+    name = getattr(kind, "name", None)
+    enter(OBJECTIVES, "objective", name, kind, kind, OBJECTIVES.get(str(name)))
+    return kind
+
+
+def _problem(kind: object) -> str | None:
+    if not isinstance(kind, type) or not issubclass(kind, Objective):
+        return "derive a class from mpo.Objective"
+    parameters = vars(kind).get("__dataclass_params__")
+    if parameters is None or not parameters.frozen or not dataclasses.is_dataclass(kind):
+        return "put @dataclass(frozen=True, kw_only=True) on the class"
+    if jax.tree_util.all_leaves([object.__new__(kind)]):
+        return "put @mpo.pytree.pytree on the class, above @dataclass"
+    return None
+
 
 __all__ = [
     "CDPO",
@@ -34,4 +75,5 @@ __all__ = [
     "RPOLeaveOneOut",
     "RPOSquared",
     "SimPO",
+    "register_objective",
 ]

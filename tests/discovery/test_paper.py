@@ -9,7 +9,7 @@ import pytest
 
 import mpo
 from discovery.cli import main
-from discovery.config import presets
+from discovery.config import from_json
 from discovery.config.scales import SCALES
 from discovery.evidence import Store, tuning
 from discovery.evidence.tuned_file import read_tuned
@@ -20,6 +20,7 @@ from discovery.paper.exhibit import SHAPES as KNOWN_SHAPES
 from discovery.paper.exhibit import from_values
 from discovery.paper.making import SHAPES
 from discovery.search import situation
+from envs.registry import task_class
 from mpo.artifact.places import SHIPPED
 from mpo.errors import RequestError
 
@@ -101,9 +102,15 @@ def test_every_objective_is_known_or_to_be_shipped(name):
             assert objective.startswith(SHIPPED) or mpo.objective(objective)
 
 
-def test_scales_name_presets_that_there_are():
-    for scale in SCALES.values():
-        assert set(scale.presets.values()) <= set(presets())
+@pytest.mark.parametrize("task", ["hopper", "three_legged_ant", "token_bandit", "reach", "ant"])
+@pytest.mark.parametrize("scale", SCALES.values())
+def test_a_task_says_how_it_is_evaluated_at_a_scale(task, scale):
+    if scale.usual or scale.name in task_class(task).defaults.sizes:
+        described = from_json(scale.described(task))
+        assert described.task.name == task
+    else:
+        with pytest.raises(RequestError, match="does not say how its agents are trained"):
+            scale.described(task)
 
 
 def test_a_table_has_the_numbers_of_its_store(bandit, found, tmp_path):

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from types import MappingProxyType
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import pytest
 
 from envs import agents, ppo, registry
 from envs.agents import training
-from envs.base import Response, Task
+from envs.base import Defaults, Response, Task
 from envs.ppo import Settings
 from envs.ppo import training as ppo_training
 from mpo.errors import RequestError
@@ -30,7 +30,8 @@ class Mark(Task):
     backend: str = "spring"
     horizon: int = 10
 
-    name = "mark"
+    name: ClassVar = "mark"
+    defaults: ClassVar = Defaults(ppo=dataclasses.asdict(SETTINGS))
 
     @property
     def policy(self):
@@ -62,23 +63,9 @@ class Mark(Task):
 
 @pytest.fixture(autouse=True)
 def _mark(monkeypatch):
-    """Put the task in the registry, under the test's own module."""
-    entry = registry.Entry(f"{__name__}:Mark", "a mark to be hit")
-    tasks = MappingProxyType({**registry.TASKS, "mark": entry})
-    monkeypatch.setattr(registry, "TASKS", tasks)
-    monkeypatch.setattr(
-        registry.importlib, "import_module", _with_this(registry.importlib.import_module)
-    )
-    monkeypatch.setattr(training, "PRESETS", {**ppo.PRESETS, "mark": SETTINGS})
+    """Put the task in the registry, for as long as a test."""
+    monkeypatch.setitem(registry.TASKS, "mark", registry.Entry(Mark, "a mark to be hit"))
     monkeypatch.setattr(training, "BETWEEN", 1000)
-
-
-def _with_this(import_module):
-    class Here:
-        pass
-
-    Here.Mark = Mark
-    return lambda name: Here if name == __name__ else import_module(name)
 
 
 def request(folder, *targets, **changes):
@@ -186,7 +173,8 @@ def test_it_can_start_from_a_given_agent(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"task": "hoper"}, "unknown task of reference agents 'hoper': did you mean 'hopper'"),
+        ({"task": "hoper"}, "unknown task 'hoper': did you mean 'hopper'"),
+        ({"task": "reach"}, "task 'reach' has no settings of PPO"),
         ({"targets": ()}, "at least one --target-return"),
         ({"episodes": 1}, "episodes is 1"),
         ({"seed": -1}, r"seed must be in \[0, 2\^32\), not -1"),

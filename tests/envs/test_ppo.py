@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.ppo import PPO, PRESETS, Settings, advantages, read_log, train
+from envs.ppo import PPO, Settings, advantages, read_log, train
 from envs.ppo import learner as moments
 from mpo import treefile
 from mpo.errors import RequestError
@@ -255,9 +255,3 @@ def test_what_never_varies_does_not_explode():
 def test_settings_that_cannot_train_are_refused(wrong, words):
     with pytest.raises(RequestError, match=words):
         Settings(**wrong)
-
-
-def test_every_preset_is_of_a_task():
-    from envs import tasks
-
-    assert set(PRESETS) <= set(tasks())

@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import pytest
 
 import mpo
@@ -14,15 +13,7 @@ from mpo.objectives import DPO, ORPO
 from mpo.potentials import Tsallis
 from mpo.train import Algorithm, Descent
 
-
-@pytest.fixture(autouse=True)
-def _as_users_have_it():
-    """Without the tests' own checks of shapes, which would be first to complain."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
-
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 PAIR = {"logp": jnp.array([-1.0, -2.0]), "length": jnp.array([3, 4])}
 

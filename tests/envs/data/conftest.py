@@ -1,6 +1,7 @@
 """A task small enough to see through, whose responses end early, and its agents."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,7 @@ class Ledge(Task):
 
     horizon: int = 7
 
-    @property
-    def name(self):
-        return "ledge"
+    name: ClassVar = "ledge"
 
     @property
     def policy(self):

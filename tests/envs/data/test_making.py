@@ -4,21 +4,8 @@ import pytest
 
 from envs import agents, data, registry
 from envs.agents import Agent, Measurement, Provenance
-from envs.data.making import DEFAULTS
 from envs.judge import calibrated
 from mpo.errors import RequestError
-
-
-def test_defaults_are_of_tasks_there_are_and_their_agents():
-    assert DEFAULTS.keys() <= registry.TASKS.keys()
-    for name in ("reach", "token_bandit"):
-        agents = registry.task(name).agents()
-        assert {DEFAULTS[name].reference, DEFAULTS[name].close} <= set(agents)
-
-
-def test_paper_sizes_are_the_defaults():
-    assert DEFAULTS["hopper"].rows == 5120
-    assert DEFAULTS["three_legged_ant"].rows == 1280
 
 
 def test_a_kind_brings_its_agents_and_its_judge():
@@ -29,7 +16,7 @@ def test_a_kind_brings_its_agents_and_its_judge():
     assert {kind: r.judge.flip for kind, r in recipes.items()} == {
         "base": 0.0, "noisy": 0.1, "shuffled": 0.0, "poor_judge": 0.0
     }  # fmt: skip
-    a, b = DEFAULTS["reach"].apart or (0.0, 0.0)
+    a, b = registry.task_class("reach").defaults.apart or (0.0, 0.0)
     low, high = (pytest.approx(calibrated(a, b, p)) for p in (0.95, 0.75))
     assert recipes["base"].judge.temperature == low
     assert recipes["poor_judge"].judge.temperature == high
