@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 # Before jax is imported. Nearly all the time of the tests is XLA compiling small programs: it does
 # so quickly, and once for all the processes of a session.
@@ -69,6 +70,21 @@ def as_users_have_it() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@pytest.fixture
+def registries_as_they_were() -> Iterator[None]:
+    """Leave no registration behind."""
+    import mpo
+    from envs import data
+    from envs.registry import TASKS
+
+    tables: tuple[dict[str, Any], ...] = (mpo.OBJECTIVES, mpo.POTENTIALS, TASKS, data.KINDS)
+    before = [dict(table) for table in tables]
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
 
 
 @pytest.fixture

@@ -108,6 +108,9 @@ DESCRIBED = {
 }  # fmt: skip
 
 
+pytestmark = pytest.mark.usefixtures("registries_as_they_were")
+
+
 @pytest.fixture
 def stranger(tmp_path, monkeypatch):
     """Return the folder with a stranger's module and description in it."""

@@ -12,7 +12,7 @@ import envs
 import mpo
 from envs import data
 from envs.agents import names
-from envs.registry import TASKS, task_class
+from envs.registry import task_class
 from envs.toy import Reach
 from mpo.errors import RequestError
 from mpo.potentials import kinds
@@ -55,15 +55,7 @@ def experts(key, rows, responses):
     return np.full((rows, responses), data.EXPERT)
 
 
-@pytest.fixture(autouse=True)
-def _as_they_were():
-    """Leave no registration behind."""
-    tables = (mpo.OBJECTIVES, mpo.POTENTIALS, TASKS, data.KINDS)
-    before = [dict(table) for table in tables]
-    yield
-    for table, old in zip(tables, before, strict=True):
-        table.clear()
-        table.update(old)
+pytestmark = pytest.mark.usefixtures("registries_as_they_were")
 
 
 def test_what_is_registered_is_found_by_its_name():
