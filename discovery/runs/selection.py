@@ -80,5 +80,5 @@ def _returns(search: Search, zetas: Mapping[str, Array]) -> Scores:
         streams.key(Purpose.SELECTION, search.config.seed), asked.selection_seeds
     )
     each = jnp.repeat(jnp.stack(list(zetas.values())), asked.selection_seeds, axis=0)
-    returns = cohort.earn(jax.vmap(search.algorithm)(each), jnp.tile(keys, len(zetas)))
+    returns = cohort.earn(search.algorithms(each), jnp.tile(keys, len(zetas)))
     return dict(zip(zetas, returns.reshape(len(zetas), -1), strict=True))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 import mpo
 from discovery.config import Config, Family
 from discovery.search import situation, strategies, streams
-from discovery.search.cohort import Cohort, Trained
+from discovery.search.cohort import Algorithms, Cohort, Trained
 from discovery.search.situation import Situation
 from discovery.search.strategies import Strategy
 from discovery.search.streams import Purpose
@@ -89,8 +89,7 @@ def moved(start: Algorithm, family: Family) -> Moved:
     Raises:
       RequestError: there is no such setting, or it is nothing that can be moved.
     """
-    strong = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), start)
-    zeta, rebuild = mpo.ravel(strong, over=family.over)
+    zeta, rebuild = mpo.ravel(start, over=family.over)
     return Moved(zeta, rebuild)
 
 
@@ -126,6 +125,10 @@ class Search:
         """Return the algorithm with these parameters."""
         return self.plan.rebuild(jnp.asarray(zeta))
 
+    def algorithms(self, zetas: Float[Array, "agents parameters"]) -> Algorithms:
+        """Return the algorithms of several agents, as `Cohort.earn` takes them."""
+        return self._algorithms(zetas)
+
     def objective(self, zeta: Float[Array, "parameters"]) -> Objective:
         """Return the objective with these parameters."""
         return self.algorithm(zeta).objective
@@ -151,7 +154,7 @@ class Search:
         zetas = jnp.concatenate(
             [members, self.strategy.mean(state.strategy)[None], self.plan.zeta[None]]
         )
-        algorithms = self._algorithms(jnp.repeat(zetas, self.config.search.seeds, axis=0))
+        algorithms = self.algorithms(jnp.repeat(zetas, self.config.search.seeds, axis=0))
         keys = self._agents(self._key(state.generation, "agents"))
         return self.cohort.trained(algorithms, keys)
 
@@ -196,7 +199,12 @@ class Search:
 
     @cached_property
     def _algorithms(self) -> Any:
-        return jax.jit(jax.vmap(self.plan.rebuild))
+        def strong(zeta: Array) -> Algorithm:
+            """Without weak types, which would be another program."""
+            made = self.plan.rebuild(zeta)
+            return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), made)
+
+        return jax.jit(jax.vmap(strong))
 
     @cached_property
     def _agents(self) -> Any:
