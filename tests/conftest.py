@@ -9,7 +9,11 @@ from typing import Any
 
 # Before jax is imported. Nearly all the time of the tests is XLA compiling small programs: it does
 # so quickly, and once for all the processes of a session.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/preference-discovery-tests-{os.getpid()}"
 )

@@ -82,9 +82,7 @@ class Command:
             patch.setattr(startup, "compilation_cache", lambda: None)
             with redirect_stdout(printed), redirect_stderr(said):
                 status = main(arguments)
-        return subprocess.CompletedProcess(
-            arguments, status, printed.getvalue(), said.getvalue()
-        )
+        return subprocess.CompletedProcess(arguments, status, printed.getvalue(), said.getvalue())
 
 
 @pytest.fixture(scope="session")
