@@ -24,7 +24,7 @@ import mpo
 from benchmarks.timing import Timing, compare, machine
 from envs import data
 from mpo.policies import GaussianPolicy
-from mpo.train import Hyper, Source, hyper, population, replicated, train
+from mpo.train import Descent, Source, hyper, population, replicated, train
 from mpo.train.population import AXIS
 
 ROWS, STEPS, SEGMENT, PAIRS = 256, 1000, 50, 32
@@ -56,7 +56,7 @@ def _bare(updates: int) -> Callable[[Any], Any]:
 
 
 def _agent(name: str, start: Any) -> Callable[..., Any]:
-    def one(key: jax.Array, source: Source, settings: Hyper) -> Any:
+    def one(key: jax.Array, source: Source, settings: Descent) -> Any:
         return train(mpo.objective(name), source, POLICY, key, settings, start=start)
 
     return one

@@ -74,6 +74,8 @@ class Provenance(Checked):
     def as_json(self) -> dict[str, Any]:
         """Return it as one JSON table, what is `extra` beside the rest."""
         entries = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        if not self.beside:
+            del entries["beside"]  # as earlier versions wrote it
         return entries.pop("extra") | entries
 
     @classmethod
