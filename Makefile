@@ -28,7 +28,6 @@ check: .venv/.development  ## format, lint, types, direction of dependency
 benchmark: .venv/.library  ## figures as ratios within one run
 	.venv/bin/python -m benchmarks.objectives
 	.venv/bin/discovery bench
-	.venv/bin/python -m benchmarks.inner_loop --updates 20 --rounds 4 --agents 1 8 32
 
 figures: .venv/.library  ## those of the README and docs, and worths of what ships, from docs/results
 	.venv/bin/python docs/draw.py

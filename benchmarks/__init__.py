@@ -1,1 +1,1 @@
-"""Measurements, one command each: `python -m benchmarks.objectives`. Ratios within one run."""
+"""What things cost: `discovery bench`, and `python -m benchmarks.NAME` for the others."""

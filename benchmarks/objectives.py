@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 import mpo
-from benchmarks.timing import Timing, compare, machine
+from benchmarks.measuring import Timing, compare, machine
 from mpo.policies import GaussianPolicy
 
 PAIRS, STEPS, REPEATS = 32, 50, 100
@@ -97,7 +97,7 @@ def main() -> None:
         for name, t in timings.items()
     }
     if asked.json:
-        print(json.dumps({"machine": machine(), "rows": rows}, indent=2))
+        print(json.dumps({"machine": str(machine()), "rows": rows}, indent=2))
         return
     print(f"{PAIRS} pairs x {STEPS} steps, value and gradient; fastest of the rounds; {machine()}")
     columns = list(next(iter(rows.values())))

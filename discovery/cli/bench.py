@@ -1,22 +1,24 @@
 """`discovery bench`: what a discovery costs on this machine, and where its time goes."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from discovery.cli.output import JSON, show_json, show_table
+from mpo.errors import RequestError
 
 if TYPE_CHECKING:
-    from discovery.bench import Report
+    from benchmarks.report import Report
 
 
 def bench(
     task: str = typer.Option("hopper", help="The task: see `discovery list`."),
     parts: str = typer.Option(
         "",
-        help="Parts to measure, with commas between: train, rollouts, generation, growth, torch, "
-        "evosax, compile, memory, paper.",
+        help="Parts to measure, with commas between: train, ways, rollouts, generation, growth, "
+        "torch, evosax, compile, memory, paper.",
         show_default="all but paper, which an accelerator adds",
     ),
     quick: bool = typer.Option(
@@ -42,14 +44,15 @@ def bench(
 
     from discovery.host import startup
 
+    find_benchmarks()
     # Processes of this benchmark share the memory of an accelerator with it.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     startup.host_devices()
     startup.compilation_cache()
     import jax
 
-    from discovery.bench import Setting, chosen, measure
-    from discovery.bench.setting import QUICK
+    from benchmarks.report import chosen, measure
+    from benchmarks.workload import QUICK, Setting
 
     named = [name.strip() for name in parts.split(",") if name.strip()]
     platform = jax.default_backend()
@@ -61,6 +64,21 @@ def bench(
         show_json(report.as_json())
     else:
         _show(report)
+
+
+def find_benchmarks(root: Path = Path(__file__).parents[2]) -> None:
+    """Let `benchmarks` be imported, which is beside the packages in the project's source.
+
+    Raises:
+      RequestError: it is not there.
+    """
+    if not (root / "benchmarks" / "report.py").is_file():
+        raise RequestError(
+            "benchmarks are not part of the installed package: get the project's source, and in "
+            "it run pip install -e . and discovery bench"
+        )
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
 
 
 def _show(report: "Report") -> None:

@@ -31,7 +31,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 """One after another; all at once; or `chunk` at once, one chunk after another."""
 
 BEST: Mapping[str, str] = MappingProxyType({"cpu": "map", "gpu": "vmap", "tpu": "vmap"})
-"""The way taken by "auto". On CPU by `python -m benchmarks.inner_loop`, where it is as fast as any
+"""The way taken by "auto". On CPU by `discovery bench --parts ways`, where it is as fast as any
 with one device per core, and members do not depend on how they are spread; elsewhere
 because batched products fill the device, which that benchmark is to confirm."""
 

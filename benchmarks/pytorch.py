@@ -14,10 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import mpo
-from discovery.bench.table import Skipped, Table
-from discovery.bench.timing import timed, turns
-from discovery.bench.training import agents
-from discovery.bench.workload import Workload
+from benchmarks.measuring import Skipped, Table, child, timed, turns
+from benchmarks.training import agents
+from benchmarks.workload import Workload
 from mpo.policies import GaussianPolicy
 from mpo.train.order import Order
 
@@ -25,7 +24,7 @@ ROUNDS = 3
 """At most: each takes PyTorch's start, which is not counted, but waited for."""
 
 
-def measure(work: Workload) -> Table:
+def beside(work: Workload) -> Table:
     """Let PyTorch and the inner loop train the same agent in turns; then many agents here."""
     if importlib.util.find_spec("torch") is None:
         raise Skipped("torch is not installed: pip install 'preference-discovery[llm]'")
@@ -76,7 +75,7 @@ def thread_counts() -> tuple[int, ...]:
 
 
 class Loop:
-    """The loop in processes of its own, as this package does not import torch."""
+    """The loop in processes of its own, where torch has its threads for itself."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self._problem, self._result = folder / "problem.npz", folder / f"agent{threads}.npz"
@@ -90,9 +89,11 @@ class Loop:
 
     def train(self) -> float:
         """Train one agent; return the seconds of the training alone."""
-        command = (sys.executable, "-m", "llm_transfer.torch_loop", str(self._problem))
-        options = ("--json", "--out", str(self._result), "--threads", str(self._threads))
-        done = subprocess.run((*command, *options), capture_output=True, text=True, check=False)
+        command = (sys.executable, "-m", "benchmarks.torch_loop", str(self._problem))
+        options = ("--out", str(self._result), "--threads", str(self._threads))
+        done = subprocess.run(
+            (*command, *options), env=child(), capture_output=True, text=True, check=False
+        )
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise RuntimeError(f"the PyTorch loop failed: {said[-1]}")

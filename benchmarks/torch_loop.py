@@ -1,9 +1,9 @@
 """Agents trained one after another by a plain PyTorch loop, to compare the inner loop with.
 
-    python -m llm_transfer.torch_loop agents.npz --json
+    python -m benchmarks.torch_loop agents.npz
 
 The file holds minibatches, a network to start from, and numbers by the names of `Problem`'s
-fields; `discovery bench` writes it. What is trained is what `mpo.train` trains under ORPO: the
+fields; `benchmarks.pytorch` writes it. What is trained is what `mpo.train` trains under ORPO: the
 same items in the same order, the same Gaussian policy, Adam, and clipped gradients.
 """
 
@@ -116,13 +116,12 @@ def train(problem: Problem, updates: int | None = None) -> Agent:
 
 
 def main() -> None:
-    """Train agents one after another, and print the seconds that each took."""
+    """Train agents one after another, and print as JSON the seconds that each took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("problem", type=Path, help="the file")
     parser.add_argument("--agents", type=int, default=1, help="how many")
     parser.add_argument("--threads", type=int, help="of the CPU; by default as PyTorch decides")
     parser.add_argument("--out", type=Path, help="npz to write the last agent's parameters to")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args()
     if asked.threads:
         torch.set_num_threads(asked.threads)
@@ -136,15 +135,8 @@ def main() -> None:
     if asked.out:
         trained = {name: value.detach().cpu().numpy() for name, value in agent.named_parameters()}
         np.savez(asked.out, allow_pickle=False, **trained)
-    threads = torch.get_num_threads()
-    if asked.json:
-        found = {"seconds": seconds, "device": device, "threads": threads}
-        print(json.dumps(found | {"torch": torch.__version__}))
-        return
-    print(
-        f"{min(seconds):.3f} s an agent, {len(problem.order) / min(seconds):,.0f} updates/s; "
-        f"torch {torch.__version__} on {device}, {threads} threads"
-    )
+    about = {"device": device, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    print(json.dumps({"seconds": seconds} | about))
 
 
 if __name__ == "__main__":

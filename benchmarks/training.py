@@ -1,24 +1,24 @@
 """Training agents, beside the bare policy gradient of as many samples."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
 import mpo
-from discovery.bench.table import Table
-from discovery.bench.timing import Call, timed, turns
-from discovery.bench.workload import Workload
+from benchmarks.measuring import Call, Row, Table, timed, turns
+from benchmarks.workload import Workload, trajectories
 from discovery.config import Family
 from discovery.search.search import searched
 from discovery.search.situation import Situation
 from mpo.objectives import Objective
 from mpo.train import Descent, Policy, Source, population, replicated, stacked, train
-from mpo.train.population import Population
+from mpo.train.population import BEST, WAYS, Population
 
 OBJECTIVES: Mapping[str, Callable[[], Objective]] = MappingProxyType(
     {
@@ -29,6 +29,15 @@ OBJECTIVES: Mapping[str, Callable[[], Objective]] = MappingProxyType(
 )
 
 
+CHUNK: Final = 8
+"""Agents at once, where a population is run in chunks."""
+
+_UPDATES: Final = 20
+"""Of each agent where growth is measured: few, since the largest population is large."""
+
+_ROUNDS: Final = 2
+
+
 class Candidate(NamedTuple):
     """What takes its turn: the call, the agents it trains, and the bare gradient to hold it by."""
 
@@ -37,7 +46,7 @@ class Candidate(NamedTuple):
     bare: str
 
 
-def measure(work: Workload) -> Table:
+def rates(work: Workload) -> Table:
     """Time one agent on one device, and many on all, with the bare gradient beside both."""
     found = _candidates(work, 1, work.lone, ("orpo",))
     found |= _candidates(work, work.setting.agents, work.devices, work.setting.objectives)
@@ -58,6 +67,28 @@ def measure(work: Workload) -> Table:
     )
 
 
+def ways(work: Workload) -> Table:
+    """Time every way to run a population, on one device and on all: what "auto" should take."""
+    meshes = {mesh.size: mesh for mesh in (work.lone, work.devices)}
+    orpo, ground = mpo.objective("orpo"), work.situation
+    calls, sizes = {}, {}
+    for size in work.setting.sizes:
+        for count, mesh in meshes.items():
+            for way in WAYS:
+                name = f"{size:,} agents, {way}, {count} of {work.devices.size} devices"
+                program, members, shared = agents(ground, orpo, size, mesh, way)
+                calls[name], sizes[name] = timed(program, members, *shared), size
+    timings = turns(calls, work.setting.rounds)
+    return Table(
+        f"ways to run a population of {work.setting.updates} updates each",
+        {
+            name: {"agents/s": sizes[name] / timing.best, "compiling s": timing.compile}
+            for name, timing in timings.items()
+        },
+        (f"auto takes {BEST.get(jax.default_backend(), 'vmap')}; chunks are of {CHUNK} agents",),
+    )
+
+
 def _candidates(
     work: Workload, size: int, devices: Mesh, objectives: tuple[str, ...]
 ) -> dict[str, Candidate]:
@@ -72,7 +103,7 @@ def _candidates(
 
 
 def agents(
-    ground: Situation, objective: Objective, size: int, devices: Mesh
+    ground: Situation, objective: Objective, size: int, devices: Mesh, way: str = "auto"
 ) -> tuple[Population, Any, tuple[Source, Descent]]:
     """Return the program that trains so many agents, the agents, and what they share."""
     policy = ground.task.policy
@@ -85,7 +116,7 @@ def agents(
     members, shared = replicated(
         ((stacked([objective], each=size), keys), (ground.sources[0], ground.descent)), devices
     )
-    return population(one, devices=devices), members, shared
+    return population(one, way, chunk=CHUNK, devices=devices), members, shared
 
 
 def bare_gradients(work: Workload, size: int, devices: Mesh) -> tuple[Population, Any]:
@@ -124,3 +155,74 @@ def _negative_log_likelihood(policy: Policy) -> Callable[..., jax.Array]:
         return -jnp.mean(steps(inputs, outputs))
 
     return loss
+
+
+def growth(work: Workload) -> Table:
+    """Time training by population and by rows, and read off what memory its programs have."""
+    cases = _populations(work) | _row_counts(work)
+    programs = {
+        name: agents(ground, mpo.objective("orpo"), size, work.devices)
+        for name, (size, ground) in cases.items()
+    }
+    calls = {
+        name: timed(program, members, *shared)
+        for name, (program, members, shared) in programs.items()
+    }
+    timings = turns(calls, _ROUNDS)
+    rows = {
+        name: {
+            "ms an agent": 1e3 * timings[name].best / cases[name][0],
+            **memory(program, members, shared),
+        }
+        for name, (program, members, shared) in programs.items()
+    }
+    return Table(
+        f"{_UPDATES} updates of each agent, by population and by rows",
+        rows,
+        (
+            f"memory as XLA plans it, on each of {work.devices.size} devices: the data and the "
+            "agents' starts; what training hands back; what it needs in between",
+        ),
+    )
+
+
+def memory(program: Population, members: Any, shared: tuple[Any, ...]) -> Row:
+    """Return the memory that a population's program has on one device, in MB."""
+    size, devices = jax.tree.leaves(members)[0].shape[0], program.devices.size
+    first = program.devices.devices.flat[0]
+    own = jax.tree.map(lambda leaf: leaf[: -(-size // devices)], members)
+    arguments = jax.device_put((own, *shared), first)
+    found = program.local.lower(*arguments).compile().memory_analysis()
+    return {
+        "arguments MB": found.argument_size_in_bytes / 1e6,
+        "results MB": found.output_size_in_bytes / 1e6,
+        "in between MB": found.temp_size_in_bytes / 1e6,
+    }
+
+
+def _populations(work: Workload) -> dict[str, tuple[int, Situation]]:
+    ground = short(work.situation)
+    rows = work.setting.rows
+    return {f"agents {size:,}, rows {rows:,}": (size, ground) for size in work.setting.populations}
+
+
+def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
+    """Return an agent on each device, with so many rows of random arrays."""
+    size = work.devices.size
+    ground = short(work.situation)
+    if not trajectories(work.task):
+        return {}
+    return {
+        f"agents {size:,}, rows {rows:,}": (
+            size,
+            dataclasses.replace(ground, sources=(work.source(rows, work.segment),)),
+        )
+        for rows in work.setting.row_counts
+    }
+
+
+def short(ground: Situation) -> Situation:
+    """Return the situation with agents of fewer updates."""
+    return dataclasses.replace(
+        ground, descent=dataclasses.replace(ground.descent, updates=_UPDATES)
+    )

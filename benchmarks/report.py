@@ -1,4 +1,9 @@
-"""The benchmark as a whole: its parts by name, measured one after another."""
+"""The benchmark as a whole: its parts by name, measured one after another.
+
+    report = measure(["train", "generation"], Setting(task="hopper"))
+
+A part is a function of a `Workload` to a `Table`, and a line in `PARTS`.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -6,20 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from discovery.bench import (
-    against_evosax,
-    against_torch,
-    compiling,
-    generation,
-    growth,
-    memory,
-    rollouts,
-    training,
-)
-from discovery.bench.machine import Machine, machine
-from discovery.bench.setting import ACCELERATORS, Setting
-from discovery.bench.table import Skipped, Table
-from discovery.bench.workload import Workload
+from benchmarks import acting, generations, processes, pytorch, training
+from benchmarks.measuring import Machine, Skipped, Table, machine
+from benchmarks.workload import ACCELERATORS, Setting, Workload
 from mpo.errors import unknown
 
 SCHEMA = 1
@@ -43,15 +37,16 @@ class Part(NamedTuple):
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
-        "train": Part(training.measure),
-        "rollouts": Part(rollouts.measure, quick=False),
-        "generation": Part(generation.measure),
-        "growth": Part(growth.measure, quick=False),
-        "torch": Part(against_torch.measure),
-        "evosax": Part(against_evosax.measure, quick=False),
-        "compile": Part(compiling.measure, quick=False),
-        "memory": Part(memory.measure, quick=False),
-        "paper": Part(generation.paper, quick=False, always=False),
+        "train": Part(training.rates),
+        "ways": Part(training.ways, quick=False),
+        "rollouts": Part(acting.rollouts, quick=False),
+        "generation": Part(generations.split),
+        "growth": Part(training.growth, quick=False),
+        "torch": Part(pytorch.beside),
+        "evosax": Part(acting.beside_evosax, quick=False),
+        "compile": Part(processes.start_up, quick=False),
+        "memory": Part(processes.memory, quick=False),
+        "paper": Part(generations.paper, quick=False, always=False),
     }
 )
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from benchmarks.measuring import Row, Skipped, Table, peak_device_memory
+from benchmarks.workload import Workload
 from discovery import config
-from discovery.bench.machine import peak_device_memory
-from discovery.bench.table import Row, Skipped, Table
-from discovery.bench.workload import Workload
 from discovery.config import Config
 from discovery.runs.folder import Folder
 from discovery.runs.loop import climb
@@ -21,7 +20,7 @@ PARTS = {"train": ("train",), "evaluate": ("score",), "ask and tell": ("ask", "t
 """Parts of a generation, and the laps of the run's own clock that they are."""
 
 
-def measure(work: Workload) -> Table:
+def split(work: Workload) -> Table:
     """Split the generations of a discovery of the asked sizes."""
     asked = work.setting
     return table(work.search(asked.training, asked.generations + 1))
@@ -58,7 +57,7 @@ def table(search: Search) -> Table:
     updates = search.situation.descent.count(search.situation.sources[0].size)
     return Table(
         f"{agents} agents of {updates:,} updates, {asked.episodes} episodes each",
-        split(watch.walls[1:], watch.lines[1:], agents, steps),
+        shares(watch.walls[1:], watch.lines[1:], agents, steps),
         (
             f"the first, which compiles, took {watch.walls[0]:.1f} s",
             "host is what is neither training, evaluating, asking nor telling: "
@@ -68,7 +67,7 @@ def table(search: Search) -> Table:
     )
 
 
-def split(walls: list[float], lines: list[Line], agents: int, steps: int) -> dict[str, Row]:
+def shares(walls: list[float], lines: list[Line], agents: int, steps: int) -> dict[str, Row]:
     """Return the mean seconds of each part of a generation, and its share of the whole."""
     whole = sum(walls) / len(walls)
     seconds = {
