@@ -1,8 +1,10 @@
 """What is settled before JAX first computes: devices of the host, and the compilation cache."""
 
+import functools
+import inspect
 import os
+from typing import Any
 
-from envs.data import cache_folder
 from mpo.errors import RequestError
 
 _FLAG = "--xla_force_host_platform_device_count"
@@ -26,10 +28,41 @@ def host_devices(count: int | None = None) -> None:
 
 
 def compilation_cache() -> None:
-    """Let JAX keep what it compiles beside the datasets, so that a second start is quick."""
+    """Let JAX keep what it compiles beside the datasets, so that a second start is quick.
+
+    All of it: most of the programs of a start are tiny, and many.
+    """
     import jax
+
+    from envs.data import cache_folder
 
     if jax.config.values["jax_compilation_cache_dir"] is None:
         folder = cache_folder().parent / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    _one_entry_for_all_devices()
+
+
+def _one_entry_for_all_devices() -> None:
+    """Let a device of the CPU take from the cache what was compiled for another.
+
+    JAX keeps a program under a key of, among others, the number of its device, so the same code
+    is compiled for every device anew: for some physics that is most of a first generation. It
+    leaves the number out of the key on GPUs, and here does so on CPUs, too. That is a parameter of
+    a function that JAX does not document; where another release has none, nothing is changed.
+    """
+    try:
+        from jax._src import cache_key
+
+        hashed = cache_key._hash_serialized_compile_options
+    except (ImportError, AttributeError):
+        return
+    if "strip_device_assignment" not in inspect.signature(hashed).parameters:
+        return
+
+    @functools.wraps(hashed)
+    def without_number(hash_obj: Any, options: Any, **_: Any) -> Any:
+        return hashed(hash_obj, options, strip_device_assignment=True)
+
+    if not hasattr(hashed, "__wrapped__"):
+        cache_key._hash_serialized_compile_options = without_number
