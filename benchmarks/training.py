@@ -32,9 +32,6 @@ OBJECTIVES: Mapping[str, Callable[[], Objective]] = MappingProxyType(
 CHUNK: Final = 8
 """Agents at once, where a population is run in chunks."""
 
-_UPDATES: Final = 20
-"""Of each agent where growth is measured: few, since the largest population is large."""
-
 _ROUNDS: Final = 2
 
 
@@ -169,15 +166,19 @@ def growth(work: Workload) -> Table:
         for name, (program, members, shared) in programs.items()
     }
     timings = turns(calls, _ROUNDS)
+    rates = {name: cases[name][0] / timings[name].best for name in cases}
+    samples = work.setting.growing * work.samples_per_update
     rows = {
         name: {
-            "ms an agent": 1e3 * timings[name].best / cases[name][0],
+            "ms an agent": 1e3 / rates[name],
+            "agents/s": rates[name],
+            "M samples/s": rates[name] * samples / 1e6,
             **memory(program, members, shared),
         }
         for name, (program, members, shared) in programs.items()
     }
     return Table(
-        f"{_UPDATES} updates of each agent, by population and by rows",
+        f"{work.setting.growing} updates of each agent, by population and by rows",
         rows,
         (
             f"memory as XLA plans it, on each of {work.devices.size} devices: the data and the "
@@ -201,7 +202,7 @@ def memory(program: Population, members: Any, shared: tuple[Any, ...]) -> Row:
 
 
 def _populations(work: Workload) -> dict[str, tuple[int, Situation]]:
-    ground = short(work.situation)
+    ground = short(work)
     rows = work.setting.rows
     return {f"agents {size:,}, rows {rows:,}": (size, ground) for size in work.setting.populations}
 
@@ -209,7 +210,7 @@ def _populations(work: Workload) -> dict[str, tuple[int, Situation]]:
 def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
     """Return an agent on each device, with so many rows of random arrays."""
     size = work.devices.size
-    ground = short(work.situation)
+    ground = short(work)
     if not trajectories(work.task):
         return {}
     return {
@@ -221,8 +222,8 @@ def _row_counts(work: Workload) -> dict[str, tuple[int, Situation]]:
     }
 
 
-def short(ground: Situation) -> Situation:
-    """Return the situation with agents of fewer updates."""
-    return dataclasses.replace(
-        ground, descent=dataclasses.replace(ground.descent, updates=_UPDATES)
-    )
+def short(work: Workload) -> Situation:
+    """Return the situation with agents of as many updates as growth is measured with."""
+    ground = work.situation
+    descent = dataclasses.replace(ground.descent, updates=work.setting.growing)
+    return dataclasses.replace(ground, descent=descent)

@@ -54,6 +54,7 @@ class Setting:
       episodes: that measure an agent in them.
       populations: of which growth is measured.
       row_counts: likewise.
+      growing: updates of an agent there; few, since the largest population is large.
       processes: populations and rows of those whose memory is measured.
       rounds: in which candidates take turns.
     """
@@ -77,6 +78,7 @@ class Setting:
     episodes: int = 8
     populations: tuple[int, ...] = (1, 4, 16, 64, 256)
     row_counts: tuple[int, ...] = (64, 256, 1024)
+    growing: int = 20
     processes: tuple[tuple[int, int], ...] = ((4, 64), (64, 64), (4, 1024))
     rounds: int = 5
 
@@ -104,6 +106,7 @@ FILLING: Mapping[str, Any] = MappingProxyType(
         "rollouts": ((16_384,), (256, 64)),
         "measured": (256, 64),
         "population": 256,
+        "populations": (1, 4, 16, 64, 256, 1024, 4096),
         "row_counts": (256, 1024, 5120),
         "processes": ((4, 256), (256, 256), (4, 5120)),
     }
@@ -170,9 +173,14 @@ class Workload:
     @property
     def samples(self) -> int:
         """Steps of responses that an agent sees in its training there."""
+        return self.setting.updates * self.samples_per_update
+
+    @property
+    def samples_per_update(self) -> int:
+        """Steps of responses that an agent sees in an update."""
         source = self.situation.sources[0]
         per_item = np.prod(jax.eval_shape(source.batch, jnp.zeros(1, jnp.int32)).mask.shape)
-        return self.setting.updates * self.setting.batch * int(per_item)
+        return self.setting.batch * int(per_item)
 
     def search(self, updates: int, generations: int) -> Search:
         """Return a search of so many generations, with agents of so many updates."""
@@ -259,7 +267,5 @@ def _response(task: envs.Task) -> Response:
             mask=jax.ShapeDtypeStruct((steps,), jnp.bool_),
         )
     key = jax.random.key(0)
-    shape: Response = jax.eval_shape(
-        lambda k: task.respond(task.initial(k), task.start(k), k), key
-    )
+    shape: Response = jax.eval_shape(lambda k: task.respond(task.initial(k), task.start(k), k), key)
     return shape

@@ -61,7 +61,7 @@ def _one_entry_for_all_devices() -> None:
         return
 
     @functools.wraps(hashed)
-    def without_number(hash_obj: Any, options: Any, **_: Any) -> Any:
+    def without_number(hash_obj: Any, options: Any, strip_device_assignment: bool = True) -> Any:
         return hashed(hash_obj, options, strip_device_assignment=True)
 
     if not hasattr(hashed, "__wrapped__"):

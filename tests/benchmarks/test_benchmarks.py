@@ -15,6 +15,7 @@ import mpo
 from benchmarks import (
     acting,
     generations,
+    gpu,
     language_model,
     measuring,
     objectives,
@@ -92,6 +93,43 @@ def test_a_part_measures_finite_numbers(where, part, request):
 
 def test_every_part_is_smoked_or_needs_days():
     assert {one.values[1] for one in SMOKE} == set(report.PARTS) - {"paper"}
+
+
+# --- the script for a GPU loses nothing but what failed ---------------------------------------
+
+
+def test_a_part_for_the_gpu_that_fails_is_named_with_its_reason(monkeypatch):
+    monkeypatch.setattr(gpu, "PLAN", dict.fromkeys(("works", "fails"), gpu.PLAN["train"]))
+    found = {"about": "", "rows": {"a": {"s": 1.0}}, "notes": [], "machine": {"line": "here"}}
+    answers = {"works": (dict(found), ""), "fails": (None, "exit status 1: out of memory")}
+    monkeypatch.setattr(gpu, "apart", lambda name, **rest: answers[name])
+    report = gpu.measure(1.0)
+    assert report["parts"]["works"]["rows"] == found["rows"]
+    assert report["skipped"] == {"fails": "exit status 1: out of memory"}
+    assert report["machine"] == {"line": "here"}
+
+
+def test_nothing_starts_when_the_time_for_the_gpu_is_over():
+    report = gpu.measure(0.0)
+    assert set(report["skipped"]) == set(gpu.PLAN)
+    assert report["parts"] == {}
+
+
+def test_a_process_that_fails_or_hangs_costs_its_part_only(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert gpu.apart("train", toy=True, limit=60.0) == (None, "exit status 1: ")
+    hanging = tmp_path / "hanging"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hanging))
+    assert gpu.apart("train", toy=True, limit=0.2)[0] is None
+
+
+@pytest.mark.slow
+def test_a_part_for_the_gpu_runs_in_a_process_of_its_own():
+    found, reason = gpu.apart("train", toy=True, limit=300.0)
+    assert found is not None, reason
+    assert all(row["agents/s"] > 0 for row in found["rows"].values())
 
 
 # --- what is timed is what it says ------------------------------------------------------------
