@@ -35,7 +35,7 @@ hypothesis.settings.register_profile("project", deadline=None, max_examples=25, 
 hypothesis.settings.load_profile("project")
 
 
-PARTS = 8
+PARTS = 12
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
 
 
@@ -46,13 +46,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tests of all parts but one, file by file, as a file shares its set-up."""
+    """Leave out the slow tests of all parts but one; the cases of a function stay together."""
     if (number := config.getoption("--rotate")) is None:
         return
 
     def runs(item: pytest.Item) -> bool:
-        file = item.nodeid.partition("::")[0]
-        part = zlib.crc32(file.encode()) % PARTS
+        part = zlib.crc32(item.nodeid.partition("[")[0].encode()) % PARTS
         return item.get_closest_marker("slow") is None or part == number % PARTS
 
     left_out = [item for item in items if not runs(item)]
