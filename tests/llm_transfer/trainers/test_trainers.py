@@ -113,7 +113,7 @@ def _load(folder):
 
 
 @pytest.mark.parametrize("adapter", ["none", "new", "loaded"])
-@pytest.mark.parametrize("precomputed", [False, True])
+@pytest.mark.parametrize("precomputed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_dpo_by_any_reference_is_the_dpo_of_trl(
     folder, words, rows, losses, settings, lora, adapter, precomputed
 ):

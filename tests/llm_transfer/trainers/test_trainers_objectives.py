@@ -30,7 +30,16 @@ def _temporal():
 OBJECTIVES = {name: name for name in (*mpo.OBJECTIVES, *mpo.shipped())} | {"temporal": _temporal}
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+OF_EVERY_COMMIT = ("dpo", "mpo", "rpo_bwd", "found/hopper-shuffled", "temporal")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in OF_EVERY_COMMIT else pytest.mark.slow)
+        for name in OBJECTIVES
+    ],
+)
 def test_both_trainers_give_the_same_finite_weights(folder, words, rows, settings, name):
     from transformers import AutoModelForCausalLM
 

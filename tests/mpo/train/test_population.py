@@ -165,6 +165,7 @@ def test_two_devices_give_the_bits_of_one():
     assert "bit for bit" in _on_two_devices(DEVICES)
 
 
+@pytest.mark.slow
 def test_a_device_may_be_far_behind_another():
     """One population goes into the next without a collective, which would end the process."""
     patience = (
