@@ -259,13 +259,16 @@ def trajectories(task: envs.Task) -> bool:
 def _response(task: envs.Task) -> Response:
     """Return the shapes of a response, without the seconds that tracing physics takes."""
     policy, steps = task.policy, task.horizon
-    if isinstance(policy, GaussianPolicy):
+
+    def response(key: jax.Array) -> Response:
+        if not isinstance(policy, GaussianPolicy):
+            return task.respond(task.initial(key), task.start(key), key)
         return Response(
-            inputs=jax.ShapeDtypeStruct((steps, policy.observation_size), jnp.float32),
-            outputs=jax.ShapeDtypeStruct((steps, policy.action_size), jnp.float32),
-            reward=jax.ShapeDtypeStruct((steps,), jnp.float32),
-            mask=jax.ShapeDtypeStruct((steps,), jnp.bool_),
+            inputs=jnp.zeros((steps, policy.observation_size)),
+            outputs=jnp.zeros((steps, policy.action_size)),
+            reward=jnp.zeros(steps),
+            mask=jnp.ones(steps, bool),
         )
-    key = jax.random.key(0)
-    shape: Response = jax.eval_shape(lambda k: task.respond(task.initial(k), task.start(k), k), key)
+
+    shape: Response = jax.eval_shape(response, jax.random.key(0))
     return shape

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
 
 from mpo.errors import unknown
 from mpo.pytree import pytree
-from mpo.settings import Leaf
+from mpo.settings import Checked, Kept
 
 Params = Any  # a pytree of arrays
 Start = Any  # a pytree of arrays
@@ -41,10 +41,10 @@ class Response:
       mask: which steps belong to the response, shape [T]; false after termination.
     """
 
-    inputs: Leaf
-    outputs: Leaf
-    reward: Leaf
-    mask: Leaf
+    inputs: Num[Kept, "*seen"]
+    outputs: Num[Kept, "*done"]
+    reward: Float[Kept, "*steps"]
+    mask: Bool[Kept, "*steps"]
 
     @property
     def length(self) -> Float[Array, "*batch"]:
@@ -85,12 +85,13 @@ class Defaults:
     ppo: Mapping[str, Any] | None = None
 
 
-class Task(ABC):
+class Task(Checked, ABC):
     """An environment, a policy architecture and a true return; every method is for ONE response.
 
     Batches, populations and seeds are `vmap`s of these methods, by the caller.
     Nothing outside a task's own file depends on which task it is. A task is a frozen dataclass,
-    whose fields are its settings; `envs.register_task` lets it be found by its name.
+    whose fields are its settings, checked as `mpo.settings` says; `envs.register_task` lets it be
+    found by its name.
 
     Attributes:
       name: in the registry.
@@ -99,6 +100,11 @@ class Task(ABC):
 
     name: ClassVar[str]
     defaults: ClassVar[Defaults] = Defaults()
+
+    @classmethod
+    def called(cls) -> str:
+        """Return what messages call a task of this class."""
+        return f"task {cls.name!r}"
 
     @property
     @abstractmethod

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mpo.errors import RequestError, unknown
+from mpo.settings import Checked, number
 
 LEVELS: Mapping[str, float | None] = MappingProxyType(
     {"perfect": None, "low": 0.95, "medium": 0.85, "high": 0.75}
@@ -40,7 +42,7 @@ def temperature(level: str, a: float = 2100.0, b: float = 1800.0) -> float | Non
 
 
 @dataclass(frozen=True)
-class Judge:
+class Judge(Checked):
     """Ranks responses by true return R: a Bradley–Terry judge that may flip its ranking.
 
     P(a before b) = (1 − ε) σ((R_a − R_b)/η) + ε σ((R_b − R_a)/η).
@@ -55,19 +57,10 @@ class Judge:
       flip: ε, the probability that a ranking is reversed after it was made.
     """
 
-    temperature: float | None = calibrated()
-    flip: float = 0.0
+    what: ClassVar[str] = "the judge"
 
-    def __post_init__(self) -> None:
-        """Refuse what is no temperature and no probability."""
-        eta = self.temperature
-        if eta is not None and not (0.0 < eta < math.inf):
-            raise RequestError(
-                f"a judge's temperature must be a finite number above 0, not {eta} "
-                "(a judge that is never wrong is the level 'perfect')"
-            )
-        if not 0.0 <= self.flip <= 1.0:
-            raise RequestError(f"the share of flipped rankings must be in [0, 1], not {self.flip}")
+    temperature: float | None = number(calibrated(), above=0.0)
+    flip: float = number(0.0, at_least=0.0, at_most=1.0)
 
     def rank(self, key: PRNGKeyArray, returns: Float[Array, " K"]) -> Int[Array, " K"]:
         """Return the responses' indices, best first."""

@@ -5,7 +5,6 @@
 class Mine(envs.Task): ...
 """
 
-import dataclasses
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -95,19 +94,4 @@ def task(name: str, **settings: Any) -> Task:
       RequestError: the task or a setting is unknown, or a setting is of the wrong
         kind or out of range.
     """
-    kind = task_class(name)
-    _check_kinds(kind, name, settings)
-    return build(kind, f"task {name!r}", settings)
-
-
-def _check_kinds(kind: type[Task], name: str, settings: Mapping[str, Any]) -> None:
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every task is one
-        if field.name not in settings or field.default is dataclasses.MISSING:
-            continue
-        value, expected = settings[field.name], type(field.default)
-        accepted = {expected, int} if expected is float else {expected}
-        if type(value) not in accepted:
-            raise RequestError(
-                f"setting {field.name!r} of task {name!r} must be {expected.__name__}, "
-                f"not {value!r}"
-            )
+    return build(task_class(name), f"task {name!r}", settings)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from envs.base import Defaults, Params, Response, Task
-from mpo.errors import RequestError, unknown
+from mpo.errors import unknown
 from mpo.policies import GaussianParams, GaussianPolicy
+from mpo.settings import count
 
 
 class Walker(NamedTuple):
@@ -43,17 +44,12 @@ class Reach(Task):
       horizon: steps in a response; none ends early.
     """
 
-    horizon: int = 10
+    horizon: int = count(10)
 
     name: ClassVar[str] = "reach"
     defaults: ClassVar[Defaults] = Defaults(
         rows=512, reference="novice", close="medium", apart=(9.9, 8.7)
     )
-
-    def __post_init__(self) -> None:
-        """Refuse a horizon out of range."""
-        if self.horizon < 1:
-            raise RequestError(f"horizon is {self.horizon}: it must be at least 1")
 
     @property
     def policy(self) -> GaussianPolicy:

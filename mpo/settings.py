@@ -4,15 +4,30 @@
         beta: Number = number(0.1, above=0.0)
 
 `DPO(beta=-1.0)` raises a `RequestError`, and so does whatever else makes one: a file, the command
-line, `dataclasses.replace`. A numeric setting also has a chart, the free number in which a search
-or a tuning moves it (`mpo.paths`).
+line, `dataclasses.replace`. What a field is annotated with is checked, too, where it is plain:
+a number, text, true or false, a list or a table of such, another dataclass, or `None` besides.
+A numeric setting also has a chart, the free number in which a search or a tuning moves it
+(`mpo.paths`).
 """
 
+import collections.abc
 import dataclasses
+import functools
 import inspect
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +40,6 @@ from mpo.nonnegative import POSITIVITIES
 T = TypeVar("T")
 
 Complaint = str | None
-Leaf = Any
 
 # A numeric setting: one number, or a batch of them on leading axes.
 # What an array of parameters is kept as: on a device, or on the host.
@@ -124,7 +138,7 @@ class Checked:
     """What messages call it; by default the name of the class."""
 
     def __post_init__(self) -> None:
-        """Refuse settings out of their range."""
+        """Refuse settings of the wrong kind, or out of their range."""
         refuse(type(self), vars(self), self.called())
 
     @classmethod
@@ -132,14 +146,98 @@ class Checked:
         """Return what messages call an object of this class."""
         return cls.what or cls.__name__
 
+    @classmethod
+    def place(cls, name: str, what: str) -> str:
+        """Return what messages call the setting `name` of an object that they call `what`."""
+        return f"setting {name!r} of {what}"
+
 
 def refuse(kind: type, settings: Mapping[str, object], what: str) -> None:
     """Raise the complaint about a setting of `what`, a dataclass of this kind, if there is one."""
+    place = kind.place if issubclass(kind, Checked) else Checked.place
+    annotations = _annotations(kind)
     for field in dataclasses.fields(kind):
-        check = field.metadata.get("check")
-        complaint = check(settings[field.name]) if check and field.name in settings else None
+        if field.name not in settings:
+            continue
+        value, annotation = settings[field.name], annotations.get(field.name, Any)
+        if value is None and NoneType in get_args(annotation):
+            continue
+        check: Callable[[object], Complaint] = field.metadata.get("check", lambda value: None)
+        complaint = check(value) or _complaint(value, annotation)
         if complaint:
-            raise RequestError(f"setting {field.name!r} of {what} {complaint}")
+            raise RequestError(f"{place(field.name, what)} {complaint}")
+
+
+@functools.cache
+def _annotations(kind: type) -> Mapping[str, Any]:
+    """Return what the fields of a dataclass are annotated with, where that can be told."""
+    try:
+        return get_type_hints(kind)
+    except NameError:  # a class of a function, in a module with annotations as text
+        return {}
+
+
+def _complaint(value: object, annotation: Any) -> Complaint:
+    """Say that a value is not of the kind that a plain annotation tells."""
+    kinds = _alternatives(annotation)
+    if isinstance(value, jax.core.Tracer) or not all(map(_is_plain, kinds)):
+        return None
+    if any(_is_of(value, kind) for kind in kinds):
+        return None
+    named = {*kinds} - ({NoneType, int} if float in kinds else {NoneType})
+    words = [_words(kind) for kind in kinds if kind in named]
+    return f"must be {' or '.join(words)}, not {value!r}"
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    union = isinstance(annotation, UnionType) or get_origin(annotation) is Union
+    return get_args(annotation) if union else (annotation,)
+
+
+def _is_plain(kind: Any) -> bool:
+    if get_origin(kind) is tuple and len(get_args(kind)) == 2:
+        kind = get_args(kind)[0]
+    kind = get_origin(kind) or kind
+    if kind in _WORDS:
+        return True
+    ours = isinstance(kind, type) and (dataclasses.is_dataclass(kind) or issubclass(kind, Checked))
+    return ours or getattr(kind, "_is_runtime_protocol", False)
+
+
+def _is_of(value: object, kind: Any) -> bool:
+    """Whether a value is of a plain kind; a whole number is a number, and neither is `True`."""
+    if get_origin(kind) is tuple:
+        entry = get_args(kind)[0]
+        return isinstance(value, tuple) and all(_is_of(one, entry) for one in value)
+    kind = get_origin(kind) or kind
+    if kind in (int, float):
+        numbers = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    if kind is collections.abc.Sequence:
+        return isinstance(value, list | tuple)
+    return isinstance(value, kind)
+
+
+_WORDS: Final[Mapping[Any, str]] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    tuple: "a list",
+    dict: "a table",
+    collections.abc.Sequence: "a list",
+    collections.abc.Mapping: "a table",
+    NoneType: "nothing",
+}
+
+
+def _words(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        entries = {str: "names", int: "whole numbers", float: "numbers"}
+        return f"a list of {entries.get(get_args(kind)[0], get_args(kind)[0].__name__)}"
+    kind = get_origin(kind) or kind
+    return _WORDS.get(kind) or f"a {kind.__name__}"
 
 
 def number(
@@ -154,31 +252,25 @@ def number(
 ) -> Any:
     """Declare a numeric setting with its range; it is traced, so batches of it are a `vmap`.
 
-    Where the default is `None`, the setting may be `None`. A tuning begins with the values
-    `tried` (`discovery tune`), and grows from there.
+    A tuning begins with the values `tried` (`discovery tune`), and grows from there.
     """
     extent = Range(above, at_least, below, at_most, other_than, tuple(tried))
+    return dataclasses.field(default=default, metadata={"check": extent.complaint, "range": extent})
+
+
+def count(default: int | None, *, at_least: int = 1, below: int | None = None) -> Any:
+    """Declare a static setting that counts something: a whole number in this range."""
+    wanted = f"≥ {at_least}" if below is None else f"in [{at_least}, {below})"
 
     def check(value: object) -> Complaint:
-        return None if value is None and default is None else extent.complaint(value)
-
-    return dataclasses.field(default=default, metadata={"check": check, "range": extent})
-
-
-def count(default: int | None) -> Any:
-    """Declare a static setting that counts something: a whole number ≥ 1, or `None` as above."""
-
-    def check(value: object) -> Complaint:
-        if value is None and default is None:
+        if _is_of(value, int) and at_least <= value < (math.inf if below is None else below):  # type: ignore[operator]  # it is a number
             return None
-        if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1:
-            return None
-        return f"must be a whole number ≥ 1, not {value!r}"
+        return f"must be a whole number {wanted}, not {value!r}"
 
     return dataclasses.field(default=default, metadata={"check": check, "static": True})
 
 
-def one_of(default: str, known: Collection[str]) -> Any:
+def one_of(default: str | None, known: Collection[str]) -> Any:
     """Declare a static setting that is one of the `known` names."""
 
     def check(value: object) -> Complaint:
@@ -189,60 +281,15 @@ def one_of(default: str, known: Collection[str]) -> Any:
 
 def switch(default: bool) -> Any:
     """Declare a setting that is either on or off; it is static."""
-
-    def check(value: object) -> Complaint:
-        return None if isinstance(value, bool) else f"must be true or false, not {value!r}"
-
-    return dataclasses.field(default=default, metadata={"check": check, "static": True})
-
-
-def part(kind: type, default: Callable[[], object]) -> Any:
-    """Declare a setting that is an object of `kind`, itself a pytree."""
-
-    def check(value: object) -> Complaint:
-        return None if isinstance(value, kind) else f"must be a {kind.__name__}, not {value!r}"
-
-    return dataclasses.field(default_factory=default, metadata={"check": check})
-
-
-def required(kind: type) -> Any:
-    """Declare a setting that is an object of `kind`, itself a pytree, and has to be given."""
-
-    def check(value: object) -> Complaint:
-        return None if isinstance(value, kind) else f"must be a {kind.__name__}, not {value!r}"
-
-    return dataclasses.field(metadata={"check": check})
-
-
-def kinded(*kinds: type, **default: Any) -> Any:
-    """Declare a static setting that is of one of these kinds exactly, such as `dict` or `None`."""
-
-    def check(value: object) -> Complaint:
-        if type(value) in kinds or (type(value) is int and float in kinds):
-            return None
-        return f"must be {_words(kinds)}, not {value!r}"
-
-    return dataclasses.field(metadata={"check": check, "static": True}, **default)
-
-
-_WORDS: Final[Mapping[type, str]] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    tuple: "a list",
-    dict: "a table",
-}
-
-
-def _words(kinds: Sequence[type]) -> str:
-    left_out = {type(None), *([int] if float in kinds else [])}
-    return " or ".join(_WORDS.get(kind, kind.__name__) for kind in kinds if kind not in left_out)
+    return dataclasses.field(default=default, metadata={"static": True})
 
 
 def build(factory: Callable[..., T], what: str, settings: Mapping[str, object]) -> T:
-    """Call `factory(**settings)`, or say which setting of `what` is unknown, missing or wrong."""
+    """Call `factory(**settings)`, or say which setting of `what` is unknown, missing or wrong.
+
+    The settings of a dataclass may come from JSON or TOML: where it has a tuple a list will do,
+    and where it has a number that need not be whole, a whole one.
+    """
     parameters = inspect.signature(factory).parameters
     for name in settings:
         if name not in parameters:
@@ -255,8 +302,22 @@ def build(factory: Callable[..., T], what: str, settings: Mapping[str, object]) 
     if missing:
         raise RequestError(f"{what} needs the setting {missing[0]!r}")
     if isinstance(factory, type) and dataclasses.is_dataclass(factory):
+        annotations = _annotations(factory)
+        settings = {n: _fitted(value, annotations.get(n, Any)) for n, value in settings.items()}
         refuse(factory, settings, what)  # which may be a name of its own, as that of a file
     return factory(**settings)
+
+
+def _fitted(value: object, annotation: Any) -> object:
+    """Return a value of JSON as an annotation has it."""
+    kinds = _alternatives(annotation)
+    origins = [get_origin(kind) or kind for kind in kinds]
+    if isinstance(value, list) and tuple in origins:
+        entry = next((get_args(kind)[0] for kind in kinds if get_args(kind)), Any)
+        return tuple(_fitted(one, entry) for one in value)
+    if type(value) is int and float in origins and int not in origins:
+        return float(value)
+    return value
 
 
 def ranges(kind: type | object) -> dict[str, Range]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from discovery.config.sections import RECIPE, SECTIONS, Config, Data, Section
 from mpo.errors import RequestError, unknown
+from mpo.settings import build
 
 _PLAIN = ("seed", "about", "plugins")
 
@@ -67,14 +68,8 @@ def from_json(values: Mapping[str, Any]) -> Config:
         given = values["data"]
         tables = given if isinstance(given, list | tuple) else [given]
         sections["data"] = tuple(_section(Data, table) for table in tables)
-    for name, kind in (("seed", int), ("about", str)):
-        if name in values:
-            if type(values[name]) is not kind:
-                raise RequestError(f"{name} must be of kind {kind.__name__}: {values[name]!r}")
-            sections[name] = values[name]
-    if "plugins" in values:
-        sections["plugins"] = _names("plugins", values["plugins"])
-    return Config(**sections)
+    plain = {name: values[name] for name in _PLAIN if name in values}
+    return build(Config, "the run", sections | plain)
 
 
 def named(name: str) -> Config:
@@ -174,12 +169,6 @@ def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> Non
     if not isinstance(inner, dict):
         raise RequestError(f"{whole!r} is no setting: {head!r} has no parts")
     _put(inner, rest, value, whole)
-
-
-def _names(what: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(type(one) is str for one in value):
-        raise RequestError(f"{what} must be a list of names, not {value!r}")
-    return tuple(value)
 
 
 def _is_file(path: list[str]) -> bool:

@@ -1,12 +1,12 @@
-"""What a run is described by: one frozen dataclass a section, checked against its annotations."""
+"""What a run is described by: one frozen dataclass a section, whose settings check themselves."""
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, TypeVar
 
-from mpo.errors import RequestError, unknown
+from mpo.errors import RequestError
+from mpo.settings import Checked, build, count, number, one_of
 
 Settings = Mapping[str, Any]  # passed on to what they are settings of, which checks them
 
@@ -14,72 +14,23 @@ Settings = Mapping[str, Any]  # passed on to what they are settings of, which ch
 S = TypeVar("S", bound="Section")
 
 
-class Section:
-    """A table of settings: built from plain values that are checked against its annotations."""
+class Section(Checked):
+    """A table of settings, which messages call as they are called on the command line."""
 
     @classmethod
     def of(cls: type[S], values: Mapping[str, Any]) -> S:
         """Return the section with these settings, or say which is unknown or cannot be."""
-        known = get_type_hints(cls)
-        for name in values:
-            if name not in known:
-                raise unknown(f"setting of {cls.__name__.lower()}", name, known)
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # subclasses are dataclasses
-        if missing := [f.name for f in fields if f.name not in values and _required(f)]:
-            raise RequestError(f"{cls.where(missing[0])} was not given")
-        return cls(**{name: cls._read(name, values[name], known[name]) for name in values})
+        return build(cls, cls.called(), values)
 
     @classmethod
-    def _read(cls, name: str, value: Any, kind: Any) -> Any:
-        value = tuple(value) if isinstance(value, list) else value
-        if not _is(value, kind):
-            raise RequestError(f"{cls.where(name)} must be {_words(kind)}, not {value!r}")
-        if type(value) not in (int, float):
-            return value
-        if not value >= 0:
-            raise RequestError(f"{cls.where(name)} must not be negative: it is {value}")
-        whole = kind is int or int in get_args(kind)
-        return value if whole else float(value)
+    def called(cls) -> str:
+        """Return the name of the section."""
+        return cls.__name__.lower()
 
     @classmethod
-    def where(cls, name: str) -> str:
+    def place(cls, name: str, what: str) -> str:
         """Return how a setting is called in messages and on the command line."""
-        return f"{cls.__name__.lower()}.{name}"
-
-    def positive(self, *names: str) -> None:
-        """Refuse zeros."""
-        for name in names:
-            if not getattr(self, name) > 0:
-                raise RequestError(f"{self.where(name)} must be greater than 0")
-
-
-def _required(field: Any) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _is(value: Any, kind: Any) -> bool:
-    if isinstance(kind, UnionType):
-        return any(_is(value, one) for one in get_args(kind))
-    if kind == Settings:
-        return isinstance(value, Mapping)
-    if kind is float:
-        return type(value) in (int, float)
-    if kind == tuple[str, ...]:
-        return isinstance(value, tuple) and all(type(one) is str for one in value)
-    return type(value) is kind
-
-
-def _words(kind: Any) -> str:
-    if isinstance(kind, UnionType):
-        return " or ".join(_words(one) for one in get_args(kind) if one is not NoneType)
-    words: Mapping[Any, str] = {
-        int: "a whole number",
-        float: "a number",
-        str: "a name",
-        bool: "true or false",
-        tuple[str, ...]: "a list of names",
-    }
-    return words.get(kind, "a table of settings")
+        return f"{what}.{name}"
 
 
 FRESH = "fresh"
@@ -133,27 +84,26 @@ class Data(Section):
     """
 
     path: str | None = None
-    held_out: float | None = None
+    held_out: float | None = number(None, at_least=0.0, below=1.0)
     sha256: str | None = None
     kind: str = "base"
-    rows: int | None = None
-    responses: int | None = None
-    segment: int | None = None
-    seed: int = 0
+    rows: int | None = count(None)
+    responses: int | None = count(None)
+    segment: int | None = count(None)
+    seed: int = count(0, at_least=0, below=SEEDS)
     expert: str = "expert"
     reference: str | None = None
     judge: str | None = None
-    temperature: float | None = None
-    flip: float | None = None
+    temperature: float | None = number(None, above=0.0)
+    flip: float | None = number(None, at_least=0.0, at_most=1.0)
 
     def __post_init__(self) -> None:
-        """Refuse settings of a file without one, and a share that is none."""
+        """Refuse settings of a file without one."""
+        super().__post_init__()
         if self.path is None:
             for name in FILE:
                 if getattr(self, name) is not None:
                     raise RequestError(f"data.{name} is of a file: give data.path too")
-        if self.held_out is not None and not self.held_out < 1:
-            raise RequestError(f"data.held_out is {self.held_out:g}: a share below 1")
 
     @classmethod
     def of(cls: type[S], values: Mapping[str, Any]) -> S:
@@ -214,7 +164,7 @@ class Family(Section):
     potential: str = "basis"
     temporal: bool = False
     settings: Settings = field(default_factory=dict)
-    lam: float = 1.0
+    lam: float = number(1.0, at_least=0.0)
     over: tuple[str, ...] | None = None
 
 
@@ -234,7 +184,7 @@ class Training(Section):
     normalise: bool = True
     hyper: Settings = field(default_factory=dict)
     way: str = "auto"
-    chunk: int = 8
+    chunk: int = count(8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,22 +205,16 @@ class Search(Section):
     """
 
     strategy: str = "open_es"
-    population: int = 24
-    generations: int = 10
-    sigma: float = 0.4
-    final_sigma: float | None = None
-    learning_rate: float = 0.15
-    final_learning_rate: float | None = None
+    population: int = count(24)
+    generations: int = count(10)
+    sigma: float = number(0.4, above=0.0)
+    final_sigma: float | None = number(None, at_least=0.0)
+    learning_rate: float = number(0.15, above=0.0)
+    final_learning_rate: float | None = number(None, at_least=0.0)
     shaping: str = "ranks"
-    seeds: int = 1
-    episodes: int = 16
-    share: str = "generation"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be searched with."""
-        self.positive("population", "generations", "sigma", "learning_rate", "seeds", "episodes")
-        if self.share not in SHARES:
-            raise unknown("way to share randomness", self.share, SHARES)
+    seeds: int = count(1)
+    episodes: int = count(16)
+    share: str = one_of("generation", SHARES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +223,8 @@ class Evaluation(Section):
 
     Attributes:
       against: objectives by name, the first of which differences are taken from.
-      seeds: agents trained for each objective, on another draw of the data.
+      seeds: agents trained for each objective, on another draw of the data; at least 2, for a
+        standard error.
       episodes: that measure each agent.
       tune: whether the objectives it is against get learning rate and settings of their own,
         tuned on data and seeds set aside for it.
@@ -290,24 +235,22 @@ class Evaluation(Section):
     """
 
     against: tuple[str, ...] = ("orpo",)
-    seeds: int = 8
-    episodes: int = 32
+    seeds: int = count(8, at_least=2)
+    episodes: int = count(32)
     tune: bool = False
-    selection_seeds: int = 8
+    selection_seeds: int = count(8)
     selection: str | None = None
     selection_settings: Settings | None = None
 
     def __post_init__(self) -> None:
         """Refuse an evaluation of nothing."""
-        self.positive("episodes", "selection_seeds")
-        if self.seeds < 2:
-            raise RequestError("evaluation.seeds must be at least 2, for a standard error")
+        super().__post_init__()
         if not self.against:
             raise RequestError("evaluation.against needs at least one objective, such as 'orpo'")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Checked):
     """A run, whole.
 
     Attributes:
@@ -328,15 +271,17 @@ class Config:
     training: Training = field(default_factory=Training)
     search: Search = field(default_factory=Search)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    seed: int = 0
+    seed: int = count(0, at_least=0, below=SEEDS)
     about: str = ""
     plugins: tuple[str, ...] = ()
 
+    what: ClassVar[str] = "the run"
+
     def __post_init__(self) -> None:
-        """Refuse a run on no data, or of a seed that has no streams."""
+        """Refuse a run on no data."""
+        super().__post_init__()
         if not self.data:
             raise RequestError("a run needs at least one dataset: give data.kind")
-        checked_seed(self.seed)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -344,13 +289,6 @@ class Config:
         if not self.plugins:
             del plain["plugins"]  # as in descriptions from before there were any
         return {name: _plain(value) for name, value in plain.items()}
-
-
-def checked_seed(seed: int) -> int:
-    """Return the seed, or say that it has no streams."""
-    if not 0 <= seed < SEEDS:
-        raise RequestError(f"the seed must be in [0, {SEEDS}), not {seed}")
-    return seed
 
 
 SECTIONS: Mapping[str, type[Section]] = {

@@ -17,6 +17,7 @@ from discovery.config.scales import Scale
 from discovery.config.sections import Section, Settings
 from mpo.artifact.places import SHIPPED, shipped_names
 from mpo.errors import RequestError, unknown
+from mpo.settings import Checked, build, one_of
 
 SHAPES = ("table", "figure")
 
@@ -53,22 +54,22 @@ class Row(Section):
         return tuple(sorted({*names} - {*shipped_names()}))
 
 
-@dataclass(frozen=True)
-class Exhibit:
+@dataclass(frozen=True, kw_only=True)
+class Exhibit(Checked):
     """A table or figure.
 
     Attributes:
       name: of it.
       about: a line about it.
-      shape: one of `SHAPES`.
       rows: of the table, or panels of the figure.
+      shape: one of `SHAPES`.
       moments: of training at which a figure shows landscapes, from 0 to 1.
     """
 
     name: str
     about: str
-    shape: str
     rows: tuple[Row, ...]
+    shape: str = one_of("table", SHAPES)
     moments: tuple[float, ...] = (0.0,)
 
     @property
@@ -101,17 +102,14 @@ def exhibit(name: str) -> Exhibit:
 def from_values(name: str, values: Mapping[str, Any]) -> Exhibit:
     """Return the table or figure that these plain values are."""
     shared = {one.name for one in dataclasses.fields(Row)}
-    for key in values:
-        if key not in (known := {*shared, "shape", "rows", "moments"}):
-            raise unknown(f"setting of {name}", key, known)
-    if values["shape"] not in SHAPES:
-        raise unknown("shape", values["shape"], SHAPES)
     common = {key: value for key, value in values.items() if key in shared and key != "about"}
-    rows = tuple(Row.of(_over(common, own)) for own in values["rows"])
+    rows = tuple(Row.of(_over(common, own)) for own in values.get("rows", ()))
     if len({row.name for row in rows}) != len(rows):
         raise RequestError(f"two rows of {name} have the same name")
-    moments = tuple(map(float, values.get("moments", (0.0,))))
-    return Exhibit(name, values["about"], values["shape"], rows, moments)
+    own = {key: value for key, value in values.items() if key not in common}
+    if "rows" in own:
+        own["rows"] = rows
+    return build(Exhibit, name, own | {"name": name})
 
 
 def _over(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

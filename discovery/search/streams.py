@@ -5,7 +5,8 @@ from enum import IntEnum
 import jax
 from jaxtyping import PRNGKeyArray
 
-from discovery.config.sections import SEEDS, checked_seed
+from discovery.config.sections import SEEDS
+from mpo.errors import RequestError
 
 
 class Purpose(IntEnum):
@@ -29,3 +30,10 @@ def data_seed(purpose: Purpose, seed: int) -> int:
     """
     source = Purpose.DISCOVERY if purpose is Purpose.SELECTION else purpose
     return int(source) * SEEDS + checked_seed(seed)
+
+
+def checked_seed(seed: int) -> int:
+    """Return the seed, or say that it has no streams."""
+    if not 0 <= seed < SEEDS:
+        raise RequestError(f"the seed must be in [0, {SEEDS}), not {seed}")
+    return seed

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -16,6 +16,7 @@ from envs.base import Task
 from envs.ppo import PPO, Line, Settings, TrainState
 from mpo import treefile
 from mpo.errors import RequestError, place_to_write
+from mpo.settings import Checked, count
 from mpo.versions import versions
 
 LOOK = 32
@@ -25,7 +26,7 @@ BETWEEN = 160_000
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Checked):
     """Which agents are wanted, and how they are to be trained.
 
     Attributes:
@@ -43,20 +44,19 @@ class Request:
     targets: tuple[float, ...]
     folder: Path
     settings: Settings
-    seed: int = 0
+    seed: int = count(0, at_least=0, below=2**32)
     backend: str = "spring"
     start_from: str | None = None
-    episodes: int = 128
+    episodes: int = count(128, at_least=2)
+
+    what: ClassVar[str] = "the training of agents"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
+        super().__post_init__()
         ppo.preset(self.task)
         if not self.targets:
             raise RequestError("no level was asked for: give at least one --target-return")
-        if not 0 <= self.seed < 2**32:
-            raise RequestError(f"the seed must be in [0, 2^32), not {self.seed}")
-        if self.episodes < 2:
-            raise RequestError(f"episodes is {self.episodes}: a standard error needs at least 2")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from envs.bandit.reference import SQUASH, Vector, cauchy_bins, nearest, tilted
 from envs.base import Defaults, Params, Response, Task
 from mpo.errors import RequestError, unknown
 from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy
+from mpo.settings import count, one_of
 
 PEAKS: Mapping[str, float] = MappingProxyType({"off_support": 0.7, "aligned": 0.2})
 """Where the reward peaks, as a share of the vocabulary: R1, rare in π_ref, or R2, near its mode."""
@@ -49,11 +50,11 @@ class TokenBandit(Task):
       horizon: tokens in a response.
     """
 
-    reward: str = "off_support"
-    architecture: str = "table"
-    squash: str = "clip"
-    vocabulary: int = 100
-    horizon: int = 10
+    reward: str = one_of("off_support", PEAKS)
+    architecture: str = one_of("table", ARCHITECTURES)
+    squash: str = one_of("clip", SQUASH)
+    vocabulary: int = count(100, at_least=10)
+    horizon: int = count(10)
 
     name: ClassVar[str] = "token_bandit"
     defaults: ClassVar[Defaults] = Defaults(
@@ -63,20 +64,6 @@ class TokenBandit(Task):
         apart=(0.95, 0.52),  # what the expert and the agent closest to it earn
         sizes={"small": "quick", "paper": "quick"},
     )
-
-    def __post_init__(self) -> None:
-        """Refuse unknown names and sizes out of range."""
-        for kind, name, known in (
-            ("reward of the token bandit", self.reward, PEAKS),
-            ("architecture of the token bandit", self.architecture, ARCHITECTURES),
-            ("squash of the token bandit", self.squash, SQUASH),
-        ):
-            if name not in known:
-                raise unknown(kind, name, known)
-        if self.vocabulary < 10:
-            raise RequestError(f"vocabulary is {self.vocabulary}: it must be at least 10")
-        if self.horizon < 1:
-            raise RequestError(f"horizon is {self.horizon}: it must be at least 1")
 
     @property
     def policy(self) -> TokenPolicy:

@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 from envs.base import Start, Task
 from envs.data import archive
@@ -19,7 +19,7 @@ from envs.data.recipe import Recipe
 from envs.data.validate import check, check_shapes
 from mpo.errors import RequestError
 from mpo.pytree import pytree
-from mpo.settings import Leaf
+from mpo.settings import Kept
 from mpo.train import Batch
 
 
@@ -40,14 +40,14 @@ class View:
       steps: L, steps in a segment; T for whole responses.
     """
 
-    inputs: Leaf
-    outputs: Leaf
-    lengths: Leaf
-    reward: Leaf
-    ref_logp: Leaf
+    inputs: Num[Kept, "N *seen"]
+    outputs: Num[Kept, "N K T *done"]
+    lengths: Int[Kept, "N K"]
+    reward: Float[Kept, "N K"] | None
+    ref_logp: Float[Kept, "N K"] | None
     steps: int = field(metadata={"static": True})
-    agent: Leaf = None
-    start: tuple[Leaf, ...] = ()
+    agent: Int[Kept, "N K"] | None = None
+    start: tuple[Num[Kept, "N *start"], ...] = ()
 
     @property
     def segments(self) -> int:

@@ -12,8 +12,8 @@ from envs import agents
 from envs.base import Defaults
 from envs.physics.simulator import Model, Simulator, State, simulator, uniform
 from envs.physics.task import APART, Outcome, PhysicsTask, Start
-from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
+from mpo.settings import number
 
 _FINE = 0.005  # seconds: spring and positional need a finer step than the model's own 0.01
 _MODEL = Model(
@@ -87,7 +87,7 @@ class ThreeLeggedAnt(Ant):
         the 256 episodes it was calibrated by, to 1,756 ± 17 in 256 others.
     """
 
-    leg_penalty: float = 8.05
+    leg_penalty: float = number(8.05, at_least=0.0)
 
     name: ClassVar[str] = "three_legged_ant"
     defaults: ClassVar[Defaults] = Defaults(
@@ -98,12 +98,6 @@ class ThreeLeggedAnt(Ant):
         sizes={"small": "tla-small", "paper": "tla-paper"},
         ppo=_PPO,
     )
-
-    def __post_init__(self) -> None:
-        """Refuse a penalty that would be a reward."""
-        super().__post_init__()
-        if self.leg_penalty < 0:
-            raise RequestError(f"leg_penalty is {self.leg_penalty}: it must be at least 0")
 
     def initial(self, key: PRNGKeyArray) -> Any:
         """Return the shipped Ant expert: training adapts a pretrained agent to the constraint."""

@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from envs import agents
 from envs.base import Response, Task
 from envs.physics.simulator import Simulator, State
-from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
+from mpo.settings import count
 
 APART = (2100.0, 1800.0)
 """What Hopper's expert and the agent closest to it earn: where the mirror-preference paper
@@ -49,12 +49,11 @@ class PhysicsTask(Task):
     """
 
     backend: str = "spring"
-    horizon: int = 1000
+    horizon: int = count(1000)
 
     def __post_init__(self) -> None:
         """Refuse settings out of range, and load the simulator while nothing is being traced."""
-        if self.horizon < 1:
-            raise RequestError(f"horizon is {self.horizon}: it must be at least 1")
+        super().__post_init__()
         _ = self.simulator
 
     @property

@@ -1,14 +1,16 @@
 """How an agent is trained by PPO: the numbers, and those that work for each task."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
 from envs import registry
 from mpo.errors import RequestError
+from mpo.settings import Checked, build, count, number
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Numbers of proximal policy optimization; checked on construction.
+class Settings(Checked):
+    """Numbers of proximal policy optimization; checked when they are made.
 
     Attributes:
       steps: environment steps of the whole training; the learning rate falls to 0 over them.
@@ -24,26 +26,23 @@ class Settings:
       value_weight: weight of the critic's loss.
     """
 
-    steps: int = 20_000_000
-    envs: int = 1024
-    unroll: int = 32
-    epochs: int = 4
-    minibatches: int = 32
-    discount: float = 0.997
-    trace: float = 0.95
-    clip: float = 0.2
-    learning_rate: float = 1e-3
-    max_gradient_norm: float = 0.5
-    value_weight: float = 0.5
+    steps: int = count(20_000_000)
+    envs: int = count(1024)
+    unroll: int = count(32)
+    epochs: int = count(4)
+    minibatches: int = count(32)
+    discount: float = number(0.997, above=0.0, at_most=1.0)
+    trace: float = number(0.95, above=0.0, at_most=1.0)
+    clip: float = number(0.2, above=0.0)
+    learning_rate: float = number(1e-3, above=0.0)
+    max_gradient_norm: float = number(0.5, above=0.0)
+    value_weight: float = number(0.5, above=0.0)
+
+    what: ClassVar[str] = "PPO"
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
-        for field in fields(self):
-            if getattr(self, field.name) <= 0:
-                raise RequestError(f"{field.name} is {getattr(self, field.name)}: it must be > 0")
-        for name in ("discount", "trace"):
-            if getattr(self, name) > 1:
-                raise RequestError(f"{name} is {getattr(self, name)}: it must be at most 1")
+        super().__post_init__()
         if self.batch % self.minibatches:
             raise RequestError(
                 f"envs x unroll = {self.batch} does not divide into {self.minibatches} minibatches"
@@ -72,4 +71,4 @@ def preset(task: str) -> Settings:
             f"task {task!r} has no settings of PPO to train reference agents by: "
             "its class says them in `defaults`, as Defaults(ppo={...})"
         )
-    return Settings(**own)
+    return build(Settings, "PPO", own)

@@ -13,8 +13,9 @@ import numpy as np
 from llm_transfer.experiment import environment
 from llm_transfer.experiment.settings import TINY, Settings
 from llm_transfer.threads import threads
-from mpo.errors import RequestError, unknown
+from mpo.errors import unknown
 from mpo.objectives import Objective
+from mpo.settings import build
 
 if TYPE_CHECKING:
     from llm_transfer.experiment.ledger import Result
@@ -72,15 +73,9 @@ def language_model(**settings: Any) -> LanguageModel:
     for name in settings:
         if name not in known:
             raise unknown("setting of the selection", name, known)
-    values: dict[str, Any] = {
-        n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()
-    }
-    try:
-        asked = dataclasses.replace(PLAIN, **values)
-    except TypeError as error:
-        raise RequestError(f"evaluation.selection_settings can't be: {error}") from error
+    request = build(Settings, "the selection", vars(PLAIN) | settings)
     environment.check()
-    return LanguageModel(asked)
+    return LanguageModel(request)
 
 
 def _worth(scores: list[float]) -> float:

@@ -5,22 +5,24 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import mpo
 from llm_transfer.language.recipes import SCALES
-from mpo.errors import RequestError, unknown
+from mpo.errors import RequestError
+from mpo.settings import Checked, count, number, one_of
 
 TINY: Final = "tiny"
 TRAINERS: Final = ("transformers", "trl")
 DTYPES: Final = ("float32", "bfloat16", "auto")
+METRICS: Final = ("reward", "win_rate", "accuracy")
 
 # These may differ between the runs of one folder: cells are added, none is made invalid.
 GROWING: Final = ("objectives", "seeds", "learning_rate", "tune", "tune_seeds")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Checked):
     """Settings of an experiment.
 
     Attributes:
@@ -56,56 +58,45 @@ class Settings:
     data: str = TINY
     judge: str | None = None
     objectives: tuple[str, ...] = ("orpo", "closed_form")
-    seeds: int = 5
-    shuffled: float = 0.0
+    seeds: int = count(5)
+    shuffled: float = number(0.0, at_least=0.0, at_most=1.0)
     relabel: bool = False
-    learning_rate: float | None = None
+    learning_rate: float | None = number(None, above=0.0, below=1.0)
     tune: tuple[float, ...] = ()
-    tune_seeds: int = 2
-    select: str | None = None
-    rows: int = 1000
-    held_out: int = 256
-    epochs: int = 1
-    batch: int = 16
-    accumulate: int = 1
-    max_length: int = 1024
-    new_tokens: int = 64
-    sample_batch: int = 128
+    tune_seeds: int = count(2)
+    select: str | None = one_of(None, METRICS)
+    rows: int = count(1000)
+    held_out: int = count(256)
+    epochs: int = count(1)
+    batch: int = count(16)
+    accumulate: int = count(1)
+    max_length: int = count(1024)
+    new_tokens: int = count(64)
+    sample_batch: int = count(128)
     template: str | None = None
     stop: str | None = None
-    trainer: str = "transformers"
-    lora: int = 0
-    dtype: str = "float32"
-    scale: str = "small"
+    trainer: str = one_of("transformers", TRAINERS)
+    lora: int = count(0, at_least=0)
+    dtype: str = one_of("float32", DTYPES)
+    scale: str = one_of("small", SCALES)
+
+    what: ClassVar[str] = "the experiment"
 
     def __post_init__(self) -> None:
-        whole = ("seeds", "tune_seeds", "rows", "held_out", "epochs", "batch", "accumulate")
-        for name in (*whole, "max_length", "new_tokens", "sample_batch"):
-            if getattr(self, name) < 1:
-                raise RequestError(f"{name} must be at least 1, not {getattr(self, name)}")
-        rates = [*self.tune, *([] if self.learning_rate is None else [self.learning_rate])]
-        if bad := [rate for rate in rates if not 0 < rate < 1]:
+        """Refuse what does not go together."""
+        super().__post_init__()
+        if bad := [rate for rate in self.tune if not 0 < rate < 1]:
             raise RequestError(f"a learning rate lies between 0 and 1, not {bad[0]:g}")
-        if not rates:
+        if not self.tune and self.learning_rate is None:
             raise RequestError("give --learning-rate, or --tune with several to choose from")
-        if not 0 <= self.shuffled <= 1:
-            raise RequestError(f"shuffled is a share between 0 and 1, not {self.shuffled:g}")
         if self.shuffled and self.weak_model is None and self.model != TINY:
             raise RequestError("shuffled needs --weak-model: whose responses should go in?")
         if self.relabel and self.judging is None:
             raise RequestError("relabel needs a --judge that can rank the pairs")
-        if self.select not in (None, "reward", "win_rate", "accuracy"):
-            raise unknown("metric to select by", str(self.select), METRICS)
         if self.select in ("reward", "win_rate") and self.judging is None:
             raise RequestError(f"selecting by {self.select} needs a --judge")
         if not self.objectives:
             raise RequestError("give at least one --objective")
-        if self.dtype not in DTYPES:
-            raise unknown("dtype", self.dtype, DTYPES)
-        if self.trainer not in TRAINERS:
-            raise unknown("trainer", self.trainer, TRAINERS)
-        if self.scale not in SCALES:
-            raise unknown("scale of the language", self.scale, SCALES)
 
     @property
     def judging(self) -> str | None:
@@ -122,9 +113,6 @@ class Settings:
         """What all cells of a folder have in common."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in GROWING}
-
-
-METRICS: Final = ("reward", "win_rate", "accuracy")
 
 
 def named(texts: Sequence[str]) -> tuple[str, ...]:

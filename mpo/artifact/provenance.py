@@ -4,14 +4,13 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import NoneType
 from typing import Any, ClassVar
 
 import jax
 import numpy as np
 
 from mpo.errors import RequestError
-from mpo.settings import Checked, build, kinded
+from mpo.settings import Checked, build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +41,20 @@ class Provenance(Checked):
 
     what: ClassVar[str] = "provenance"
 
-    versions: Mapping[str, Any] = kinded(dict)
-    task: str | None = kinded(str, NoneType, default=None)
-    data: Sequence[Any] = kinded(list, default_factory=list)
-    config: Mapping[str, Any] = kinded(dict, default_factory=dict)
-    seed: int | None = kinded(int, NoneType, default=None)
-    generations: int | None = kinded(int, NoneType, default=None)
-    fitness_history: Sequence[Any] = kinded(list, default_factory=list)
-    fitness: float | int | None = kinded(float, int, NoneType, default=None)
-    beside: Mapping[str, Any] = kinded(dict, default_factory=dict)
-    results: Mapping[str, Any] = kinded(dict, default_factory=dict)
-    commit: str | None = kinded(str, NoneType, default=None)
-    created: str | None = kinded(str, NoneType, default=None)
-    command: str | None = kinded(str, NoneType, default=None)
-    extra: Mapping[str, Any] = kinded(dict, default_factory=dict)
+    versions: Mapping[str, Any]
+    task: str | None = None
+    data: Sequence[Any] = dataclasses.field(default_factory=list)
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seed: int | None = None
+    generations: int | None = None
+    fitness_history: Sequence[Any] = dataclasses.field(default_factory=list)
+    fitness: float | int | None = None
+    beside: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    results: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    commit: str | None = None
+    created: str | None = None
+    command: str | None = None
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make every entry plain JSON, and refuse those of another kind.

@@ -1,6 +1,6 @@
 """Mirror preference optimization: objectives made of potentials, which a search can move."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 from jax.nn import log_sigmoid
@@ -12,7 +12,7 @@ from mpo.potentials.base import Potential
 from mpo.potentials.named import Log
 from mpo.potentials.network import NetworkPotential
 from mpo.pytree import pytree
-from mpo.settings import Number, number, part, switch
+from mpo.settings import Number, number, switch
 
 
 @final
@@ -32,8 +32,8 @@ class MPO(Objective):
 
     name: ClassVar = "mpo"
 
-    psi: Potential = part(Potential, lambda: NetworkPotential.orpo("psi"))
-    phi_inv: Potential = part(Potential, lambda: NetworkPotential.orpo("phi_inv"))
+    psi: Potential = field(default_factory=lambda: NetworkPotential.orpo("psi"))
+    phi_inv: Potential = field(default_factory=lambda: NetworkPotential.orpo("phi_inv"))
     lam: Number = number(1.0, at_least=0.0)
     length_normalise: bool = switch(True)
 
@@ -59,7 +59,7 @@ class MPOReference(Objective):
     name: ClassVar = "mpo_ref"
     needs: ClassVar = ("ref_logp",)
 
-    phi_inv: Potential = part(Potential, Log)
+    phi_inv: Potential = field(default_factory=Log)
     beta: Number = number(0.1, above=0.0)
 
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:

@@ -9,7 +9,7 @@ population of algorithms of one structure is a `vmap`; a search moves any of the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import chex
@@ -19,7 +19,7 @@ from jaxtyping import Array
 
 from mpo.objectives.base import Objective
 from mpo.pytree import pytree
-from mpo.settings import Checked, part, required
+from mpo.settings import Checked
 from mpo.train.descent import Descent
 from mpo.train.renewal import Fixed, Renewal
 
@@ -38,9 +38,9 @@ class Algorithm(Checked):
 
     what: ClassVar[str] = "an algorithm"
 
-    objective: Objective = required(Objective)
-    renewal: Renewal = part(Renewal, Fixed)
-    descent: Descent = part(Descent, Descent)
+    objective: Objective
+    renewal: Renewal = field(default_factory=Fixed)
+    descent: Descent = field(default_factory=Descent)
 
 
 def as_algorithm(objective: Algorithm | Objective, descent: Descent | None = None) -> Algorithm:

@@ -4,7 +4,7 @@ Optimizers and learning-rate schedules are those of optax, by name.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from mpo.errors import RequestError
 from mpo.pytree import pytree
-from mpo.settings import Checked, Number, build, count, number, one_of, part
+from mpo.settings import Checked, Number, build, count, number, one_of
 from mpo.train.slopes import Backward, Slope
 
 Params = Any  # a pytree of arrays
@@ -124,7 +124,7 @@ class Descent(Checked):
     learning_rate: Number = number(1e-3, above=0.0)
     max_gradient_norm: Number = number(0.0, at_least=0.0)
     weight_decay: Number | None = number(None, at_least=0.0)
-    slope: Slope = part(Slope, Backward)
+    slope: Slope = field(default_factory=Backward)
     batch: int = count(32)
     updates: int | None = count(None)
     epochs: int | None = count(None)

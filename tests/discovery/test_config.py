@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
 
 import pytest
 
@@ -64,15 +63,15 @@ def test_a_setting_is_read_as_toml_or_as_a_word(text, key, value):
         ("serch.sigma=1", "unknown section 'serch': did you mean 'search'"),
         ("search.sigm=1", "did you mean 'sigma'"),
         ("search.sigma=big", "search.sigma must be a number, not 'big'"),
-        ("search.sigma=-1", "must not be negative"),
-        ("search.sigma=nan", "must not be negative|must be"),
+        ("search.sigma=-1", "must be > 0, not -1"),
+        ("search.sigma=nan", "must be finite"),
         ("search.population=2.5", "search.population must be a whole number"),
         ("search.population=true", "must be a whole number"),
-        ("search.generations=0", "greater than 0"),
+        ("search.generations=0", "must be a whole number ≥ 1, not 0"),
         ("search.share=all", "known are generation, nothing, pairs"),
         ("search.strategy=open_e", "did you mean 'open_es'"),
         ("data.kind=shufled", "did you mean 'shuffled'"),
-        ("data.rows=0", "rows must be at least 1"),
+        ("data.rows=0", "must be a whole number ≥ 1"),
         ("data.5.rows=1", "there is no dataset 5"),
         ("data=[]", "needs at least one dataset"),
         ("task.name=hoper", "did you mean 'hopper'"),
@@ -84,12 +83,12 @@ def test_a_setting_is_read_as_toml_or_as_a_word(text, key, value):
         ("family.potential=netwrk", "did you mean 'network'"),
         ("family.potential=log", "unknown setting|role"),
         ("family.settings.unit=9", "unknown setting of potential 'basis' 'unit'"),
-        ("family.lam=-1", "negative"),
+        ("family.lam=-1", "must be ≥ 0"),
         ("evaluation.against=[]", "at least one objective"),
         ('evaluation.against=["orp"]', "did you mean 'orpo'"),
-        ("evaluation.seeds=1", "at least 2"),
-        ("seed=-1", "seed must be in"),
-        ("seed=x", "seed must be of kind int"),
+        ("evaluation.seeds=1", "≥ 2"),
+        ("seed=-1", "'seed' of the run must be a whole number in"),
+        ("seed=x", "not 'x'"),
         ("sigma", "a setting is written key=value"),
         ("seed.x=1", "has no parts"),
     ],
@@ -120,7 +119,7 @@ def test_a_file_describes_a_run_as_toml_or_json(tmp_path):
         ("a.json", "{", "no valid .json"),
         ("a.json", "[]", "must hold a table"),
         ("a.toml", "seed = 1", "no task was given"),
-        ("a.toml", "[task]", "task.name was not given"),
+        ("a.toml", "[task]", "task needs the setting 'name'"),
         ("a.toml", "task = 3", "task must be a table of settings"),
     ],
 )
@@ -143,8 +142,8 @@ def test_differences_name_every_setting_that_differs_and_no_other():
 def test_every_section_documents_every_setting():
     for kind in SECTIONS.values():
         text = (kind.__doc__ or "").split("Attributes:")[1]
-        for name in get_type_hints(kind):
-            assert name in text
+        for setting in dataclasses.fields(kind):  # type: ignore[arg-type]  # subclasses are dataclasses
+            assert setting.name in text
 
 
 def test_reading_a_description_starts_no_computation():

@@ -231,7 +231,7 @@ def test_a_figure_is_drawn_once_its_trainings_are_recorded(found, tmp_path):
         (["table-1", "--seeds", "1"], "at least 2"),
         (["figure-1", "--seeds", "0"], "at least 1"),
         (["table-1", "--episodes", "0"], "episodes is 0"),
-        (["table-1", "--set", "data.rows=0"], "rows must be at least 1"),
+        (["table-1", "--set", "data.rows=0"], "≥ 1, not 0"),
         (["table-1", "--set", "data.row=9"], "unknown setting of data 'row'"),
         (["figure-1", "--tune"], "--tune is for a table"),
     ],

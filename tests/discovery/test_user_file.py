@@ -96,7 +96,7 @@ def test_a_file_is_not_given_with_what_only_generated_data_have(tiny, mine, name
     [
         ({"data.path": "none.npz"}, "none.npz: no such file"),
         ({"data.held_out": 0.5}, "give data.path too"),
-        ({"data.path": "mine.npz", "data.held_out": 1.0}, "a share below 1"),
+        ({"data.path": "mine.npz", "data.held_out": 1.0}, "< 1, not 1.0"),
         ({"data.path": "mine.npz", "data.held_out": 0.001}, "leaves none on one side"),
         ({"data.path": "mine.npz", "task.name": "token_bandit"}, "a dataset of task 'reach'"),
         ({"data.responses": 1}, "at least 2 responses"),

@@ -176,9 +176,9 @@ def test_it_can_start_from_a_given_agent(tmp_path, monkeypatch):
         ({"task": "hoper"}, "unknown task 'hoper': did you mean 'hopper'"),
         ({"task": "reach"}, "task 'reach' has no settings of PPO"),
         ({"targets": ()}, "at least one --target-return"),
-        ({"episodes": 1}, "episodes is 1"),
-        ({"seed": -1}, r"seed must be in \[0, 2\^32\), not -1"),
-        ({"seed": 2**40}, r"seed must be in \[0, 2\^32\), not 1099511627776"),
+        ({"episodes": 1}, "≥ 2, not 1"),
+        ({"seed": -1}, "not -1"),
+        ({"seed": 2**40}, "not 1099511627776"),
     ],
 )
 def test_a_wrong_request_writes_nothing(wrong, words, tmp_path):

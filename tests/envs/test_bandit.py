@@ -181,10 +181,10 @@ def test_architectures():
     ("settings", "complaint"),
     [
         ({"reward": "alligned"}, "did you mean 'aligned'"),
-        ({"architecture": "lstm"}, "unknown architecture"),
+        ({"architecture": "lstm"}, "known are gpt, table"),
         ({"squash": "sigmoid"}, "known are clip, tanh"),
-        ({"vocabulary": 5}, "at least 10"),
-        ({"horizon": 0}, "at least 1"),
+        ({"vocabulary": 5}, "≥ 10"),
+        ({"horizon": 0}, "≥ 1"),
     ],
 )
 def test_wrong_settings_are_refused(settings, complaint):

@@ -103,13 +103,13 @@ def test_preferences_of_a_pair_add_up(a, b, flip):
 
 @pytest.mark.parametrize("eta", [0.0, -1.0, math.nan, math.inf])
 def test_what_is_no_temperature_is_refused(eta):
-    with pytest.raises(RequestError, match="temperature must be a finite number above 0"):
+    with pytest.raises(RequestError, match="'temperature' of the judge must be"):
         Judge(eta)
 
 
 @pytest.mark.parametrize("flip", [-0.1, 1.1, math.nan])
 def test_what_is_no_share_is_refused(flip):
-    with pytest.raises(RequestError, match=r"flipped rankings must be in \[0, 1\]"):
+    with pytest.raises(RequestError, match="'flip' of the judge must be"):
         Judge(flip=flip)
 
 

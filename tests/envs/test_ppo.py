@@ -245,9 +245,9 @@ def test_what_never_varies_does_not_explode():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"steps": 0}, "steps is 0"),
-        ({"envs": -1}, "envs is -1"),
-        ({"discount": 1.5}, "discount is 1.5: it must be at most 1"),
+        ({"steps": 0}, "'steps' of PPO .* not 0"),
+        ({"envs": -1}, "'envs' of PPO .* not -1"),
+        ({"discount": 1.5}, "must be > 0 and ≤ 1, not 1.5"),
         ({"minibatches": 7}, "does not divide into 7"),
         ({"learning_rate": 0.0}, "learning_rate"),
     ],

@@ -126,11 +126,11 @@ def test_reference_agents_have_the_structure_of_the_policy(task):
 def test_settings_are_checked(name):
     with pytest.raises(RequestError, match="did you mean 'horizon'"):
         envs.task(name, horizonn=3)
-    with pytest.raises(RequestError, match=r"'horizon' .* must be int, not '3'"):
+    with pytest.raises(RequestError, match=r"'horizon' .* must be a whole number ≥ 1, not '3'"):
         envs.task(name, horizon="3")
-    with pytest.raises(RequestError, match="must be int, not True"):
+    with pytest.raises(RequestError, match="whole number ≥ 1, not True"):
         envs.task(name, horizon=True)
-    with pytest.raises(RequestError, match="at least 1"):
+    with pytest.raises(RequestError, match="≥ 1, not 0"):
         envs.task(name, horizon=0)
 
 

@@ -88,7 +88,7 @@ def test_imitating_the_expert_reaches_its_return_in_seconds():
 
 
 def test_wrong_requests_are_refused():
-    with pytest.raises(RequestError, match="at least 1"):
+    with pytest.raises(RequestError, match="≥ 1"):
         Reach(horizon=0)
     with pytest.raises(RequestError, match="did you mean 'expert'"):
         TASK.agent("exprt")

@@ -31,7 +31,7 @@ def _process_as_it_is(monkeypatch):
         ([*TINY, "--objective", "orpo", "--seeds", "0"], "seeds is 0"),
         ([*TINY, "--objective", "orpo", "--seeds", "-3"], "seeds is -3"),
         ([*TINY, "--objective", "orpo", "--episodes", "0"], "episodes is 0"),
-        ([*TINY, *SMALL, "--objective", "orpo", "--seed", "-1"], "seed must"),
+        ([*TINY, *SMALL, "--objective", "orpo", "--seed", "-1"], "'seed' of the run must"),
         ([*TINY, *SMALL, "--objective", "orpo", "--set", "data.kind=odd"], "unknown dataset kind"),
         ([*TINY, *SMALL, "--objective", "orpo", "--level", "900"], "unknown"),
         ([*TINY, *SMALL, "--objective", "orpo", "--tuned", "begun"], "holds no tuned settings"),

@@ -458,17 +458,17 @@ def test_objectives_are_named_with_their_settings(monkeypatch):
     ("changed", "says"),
     [
         ({"learning_rate": None}, "give --learning-rate"),
-        ({"learning_rate": 2.0}, "between 0 and 1"),
-        ({"seeds": 0}, "seeds must be at least 1"),
-        ({"shuffled": 1.5}, "share"),
+        ({"learning_rate": 2.0}, "< 1, not 2.0"),
+        ({"seeds": 0}, "'seeds' .* ≥ 1"),
+        ({"shuffled": 1.5}, "≤ 1, not 1.5"),
         ({"model": "somewhere", "shuffled": 0.5}, "weak-model"),
         ({"data": "x.jsonl", "relabel": True}, "judge"),
-        ({"select": "loss"}, "unknown metric"),
+        ({"select": "loss"}, "known are accuracy"),
         ({"data": "x.jsonl", "select": "reward"}, "judge"),
-        ({"dtype": "int8"}, "unknown dtype"),
+        ({"dtype": "int8"}, "known are auto"),
         ({"objectives": ()}, "at least one"),
-        ({"trainer": "mine"}, "unknown trainer"),
-        ({"scale": "huge"}, "unknown scale"),
+        ({"trainer": "mine"}, "known are transformers"),
+        ({"scale": "huge"}, "'huge': known are"),
     ],
 )
 def test_settings_that_make_no_experiment_are_named(settings, changed, says):
@@ -553,7 +553,7 @@ def test_the_command_prints_and_saves(tmp_path, capsys):
     assert "| orpo " in printed.out
     assert printed.err == ""  # nothing was run again
     assert main([*command, "--rows", "0"]) == 2
-    assert capsys.readouterr().err == "discovery: rows must be at least 1, not 0\n"
+    assert "'rows' of the experiment must be a whole number ≥ 1" in capsys.readouterr().err
 
 
 def test_an_interruption_says_that_the_command_goes_on(tmp_path, capsys, monkeypatch):

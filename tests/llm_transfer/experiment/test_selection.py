@@ -60,8 +60,8 @@ def test_the_score_is_that_of_the_best_rate_and_divergence_is_the_worst(tmp_path
     [
         ({"row": 3}, "unknown setting of the selection 'row'.*did you mean 'rows'"),
         ({"objectives": ["orpo"]}, "unknown setting of the selection"),
-        ({"rows": "many"}, "selection_settings can't be"),
-        ({"rows": 0}, "rows must be at least 1"),
+        ({"rows": "many"}, "must be a whole number"),
+        ({"rows": 0}, "'rows' .* ≥ 1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_the_search(settings, says):
