@@ -17,20 +17,24 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from mpo.named import named
+
 HEADROOM = 1e-3
 _LOG_ALMOST_ONE = math.log1p(-HEADROOM)
 LOWEST_INVERTED = -60.0
 
 
+@named
 def probability(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Return x = e^ℓ for ℓ ≤ 0, continued by its tangent 1 + ℓ above."""
+    """Return x, continued by its tangent 1 + log x above x = 1."""
     # Not a minimum with zero, which at a tie has half of the slope.
     below = jnp.where(log_x > 0, 0, log_x)
     return jnp.where(log_x > 0, 1 + log_x, jnp.exp(below))
 
 
+@named
 def log_probability(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Return the logarithm of `probability`: ℓ for ℓ ≤ 0, log(1 + ℓ) above."""
+    """Return the logarithm of `probability`."""
     return jnp.where(log_x > 0, jnp.log1p(jnp.maximum(log_x, 0)), log_x)
 
 
@@ -39,15 +43,17 @@ def log1mexp(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.log(-jnp.expm1(log_x))
 
 
+@named
 def log_odds(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """Return log(x / (1 - x)), where 1 - x is never taken below `HEADROOM`."""
+    """Return log(x / (1 - x)), with 1 - x never below HEADROOM."""
     return log_x - log1mexp(jnp.minimum(log_x, _LOG_ALMOST_ONE))
 
 
+@named
 def log_positive_part(
-    slope: Float[Array, "n"], log_x: Float[Array, ""], bias: Float[Array, "n"]
-) -> Float[Array, "n"]:
-    """Return log(s·x + b) for s > 0, with s·x + b never taken below HEADROOM · s·x.
+    slope: Float[Array, "*#n"], log_x: Float[Array, "*#n"], bias: Float[Array, "*#n"]
+) -> Float[Array, "*n"]:
+    """Return log(slope x + bias) for slope > 0, never below that of HEADROOM slope x.
 
     The floor keeps logarithm and roots of (s·x + b)₊ finite and increasing where a
     negative b makes it vanish. With b = 0 the result is log s + ℓ exactly, at any ℓ.

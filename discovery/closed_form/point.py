@@ -10,7 +10,7 @@ import sympy
 from sympy import Abs, exp, log, sign, sqrt
 
 import mpo
-from mpo.expressions.potentials import tidy
+from mpo.expressions.numbers import tidy
 from mpo.objectives import Objective
 from mpo.potentials import BasisPotential
 

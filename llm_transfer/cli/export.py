@@ -18,7 +18,7 @@ def export(
     objective: str = typer.Argument(
         help="A name (see `discovery list`), the folder of a run, found/…, or a file."
     ),
-    to: str = typer.Option("torch", help="torch, jax, latex or json."),
+    to: str = typer.Option("torch", help="torch, jax, numpy, latex or json."),
     set_: list[str] = typer.Option(
         [], "--set", help="A setting of the objective, such as beta=0.2; repeat for several."
     ),
@@ -27,7 +27,7 @@ def export(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Print an objective as a PyTorch or JAX function, as LaTeX or as JSON.
+    """Print an objective as a PyTorch, JAX or NumPy function, as LaTeX or as JSON.
 
     Before that, what is printed is run and compared with the objective, values and gradients,
     at hundreds of points. The result stands in its header; nothing is printed if they differ.
@@ -53,7 +53,9 @@ def export(
 
 
 def _summary(found: "Exported") -> str:
-    results = (f"{one.precision} to {max(one.value, one.gradient):.1e}" for one in found.parity)
+    results = (
+        f"{one.precision} to {max(one.value, one.gradient or 0.0):.1e}" for one in found.parity
+    )
     return f"{found.formula.name}, equal to its objective in {', '.join(results)}"
 
 

@@ -1,1 +1,1 @@
-"""An objective as a function to paste or to call: PyTorch or JAX, from one expression."""
+"""An objective as a function to paste or to call: PyTorch, JAX or NumPy, from one expression."""

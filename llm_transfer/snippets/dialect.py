@@ -21,10 +21,12 @@ class Dialect:
       array: the type of an array, in a hint.
       shape: which arrays the function takes.
       dtype: text of the dtype that is computed in.
-      cast: what turns an array into one of that dtype, written behind it.
+      cast: text of an array, {}, as one of that dtype.
       scalar: text of `progress` as an array.
       log_probability: text of `value` as an array, read as the header says.
       vector: text of the numbers in `values` as an array.
+      number: text of a number, {value}, as an array.
+      gradients: whether the library has them.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Dialect:
     scalar: str
     log_probability: str
     vector: str
+    number: str
+    gradients: bool = True
 
 
 def _torch() -> AbstractPythonCodePrinter:
@@ -52,6 +56,12 @@ def _jax() -> AbstractPythonCodePrinter:
     return Jax()
 
 
+def _numpy() -> AbstractPythonCodePrinter:
+    from llm_transfer.snippets.printers import NumPy
+
+    return NumPy()
+
+
 TORCH: Final = Dialect(
     name="torch",
     package="torch",
@@ -64,12 +74,13 @@ TORCH: Final = Dialect(
     array="Tensor",
     shape="Tensors have one shape, a number for each pair; the loss has it too.",
     dtype="torch.promote_types(logp_w.dtype, torch.float32)",
-    cast=".to(dtype)",
+    cast="{}.to(dtype)",
     scalar="torch.as_tensor(progress, dtype=dtype, device=logp_w.device)",
     log_probability=(
         f"value.to(dtype).nan_to_num(nan=torch.nan, posinf=torch.nan, neginf={LOWEST})"
     ),
     vector="torch.tensor(values, dtype=dtype, device=logp_w.device)",
+    number="torch.tensor({value!r}, dtype=dtype, device=logp_w.device)",
 )
 JAX: Final = Dialect(
     name="jax",
@@ -79,10 +90,28 @@ JAX: Final = Dialect(
     array="jax.Array",
     shape="Arguments are numbers of one pair; `jax.vmap` makes batches.",
     dtype="jnp.float64 if logp_w.dtype == jnp.float64 else jnp.float32",
-    cast=".astype(dtype)",
+    cast="{}.astype(dtype)",
     scalar="jnp.asarray(progress).astype(dtype)",
     log_probability=(
         f"jnp.nan_to_num(value.astype(dtype), nan=jnp.nan, posinf=jnp.nan, neginf={LOWEST})"
     ),
     vector="jnp.array(values, dtype)",
+    number="jnp.array({value!r}, dtype)",
+)
+NUMPY: Final = Dialect(
+    name="numpy",
+    package="numpy",
+    printer=_numpy,
+    imports=(("", "import numpy as np"),),
+    array="np.ndarray",
+    shape="Arrays have one shape, a number for each pair; the loss has it too.",
+    dtype="np.float64 if np.asarray(logp_w).dtype == np.float64 else np.float32",
+    cast="np.asarray({}, dtype)",
+    scalar="np.asarray(progress, dtype)",
+    log_probability=(
+        f"np.nan_to_num(np.asarray(value, dtype), nan=np.nan, posinf=np.nan, neginf={LOWEST})"
+    ),
+    vector="np.array(values, dtype)",
+    number="np.array({value!r}, dtype)",
+    gradients=False,
 )

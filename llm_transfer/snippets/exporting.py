@@ -1,11 +1,11 @@
-"""Objectives as text to take along: PyTorch, JAX, LaTeX, JSON; each proven before it is given."""
+"""Objectives as text to take along: PyTorch, JAX, NumPy, LaTeX, JSON; proven before it is given."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import mpo
-from llm_transfer.snippets.dialect import JAX, TORCH, Dialect
+from llm_transfer.snippets.dialect import JAX, NUMPY, TORCH, Dialect
 from llm_transfer.snippets.function import execute, function
 from llm_transfer.snippets.header import Notes, Origin, commented, header
 from llm_transfer.snippets.latex import latex
@@ -61,13 +61,14 @@ def _json(formula: Expression, program: str, notes: Notes) -> str:
 TARGETS: Final = {
     "torch": Target(TORCH, _program),
     "jax": Target(JAX, _program),
+    "numpy": Target(NUMPY, _program),
     "latex": Target(JAX, _latex),
     "json": Target(JAX, _json, read=lambda formula: from_json(to_json(formula))),
 }
 
 
 def export(objective: Named, to: str = "torch", **settings: object) -> str:
-    """Return an objective as text: PyTorch or JAX to paste, LaTeX, or JSON.
+    """Return an objective as text: PyTorch, JAX or NumPy to paste, LaTeX, or JSON.
 
     >>> print(export("dpo", to="latex", beta=0.5).splitlines()[-2])
     \\beta &= 0.5

@@ -5,10 +5,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import sympy
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
 from llm_transfer.snippets.dialect import Dialect
 from mpo.expressions import Definition, Expression
+from mpo.expressions.system import symbol
 
 WIDTH = 100
 _MEANING = {
@@ -25,7 +27,7 @@ def function(expression: Expression, dialect: Dialect) -> str:
     """Return the imports and the function `loss` as text."""
     body = [
         *_indented(_preparation(expression, dialect)),
-        *_indented(_constants(expression)),
+        *_indented(_constants(expression, dialect)),
         *_indented(_computation(expression, dialect)),
     ]
     lines = [
@@ -80,7 +82,7 @@ def _preparation(expression: Expression, dialect: Dialect) -> Iterator[str]:
         yield f"    return {dialect.vector}"
         yield ""
     yield from _pairs(logs, "log_prob({})")
-    yield from _pairs(others, "{}" + dialect.cast)
+    yield from _pairs(others, dialect.cast)
     if "progress" in used:
         yield f"progress = {dialect.scalar}"
 
@@ -92,12 +94,32 @@ def _pairs(names: list[str], read: str) -> Iterator[str]:
         yield f"{', '.join(pair)} = {', '.join(map(read.format, pair))}"
 
 
-def _constants(expression: Expression) -> Iterator[str]:
+def _constants(expression: Expression, dialect: Dialect) -> Iterator[str]:
+    arrays = _among_functions(expression)
     for name, value in expression.constants.items():
         if isinstance(value, tuple):
             yield from _vector(name, value)
+        elif name in arrays:
+            yield f"{name} = {dialect.number.format(value=value)}"
         else:
             yield f"{name} = {value!r}"
+
+
+def _among_functions(expression: Expression) -> set[str]:
+    """Return the constants that a function is given alone, which takes arrays, not numbers."""
+    found: set[sympy.Symbol] = set()
+    constants = set(map(symbol, expression.constants))
+    for definition in (expression.loss, *expression.definitions):
+        for part in definition.expressions():
+            for node in part.atoms(sympy.Function, sympy.Rel, sympy.Pow):
+                for argument in node.args:
+                    if argument.free_symbols <= constants and not _is_power(node):
+                        found |= argument.free_symbols
+    return set(map(str, found))
+
+
+def _is_power(node: sympy.Basic) -> bool:
+    return isinstance(node, sympy.Pow) and node.exp.is_Integer is True
 
 
 def _vector(name: str, values: tuple[float, ...]) -> Iterator[str]:
@@ -153,7 +175,10 @@ def _plain(text: str) -> str:
 
 
 _STEP: Final = "    "
-_SIGNS: Final = {ast.Add: "+ ", ast.Sub: "- ", ast.Mult: "* ", ast.Div: "/ ", ast.Pow: "** "}
+_SIGNS: Final = {
+    ast.Add: "+ ", ast.Sub: "- ", ast.Mult: "* ", ast.Div: "/ ", ast.Pow: "** ", ast.BitAnd: "& ",
+    ast.BitOr: "| ",
+}  # fmt: skip
 _SUM: Final = (ast.Add, ast.Sub)
 _PRODUCT: Final = (ast.Mult, ast.Div)
 

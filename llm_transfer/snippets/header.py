@@ -121,6 +121,8 @@ def _facts(expression: Expression, notes: Notes, program: bool) -> Iterator[tupl
     )
     for one in notes.parity:
         yield "", _result(one)
+    if not notes.dialect.gradients:
+        yield "", f"gradients are not compared: {notes.dialect.name} has none"
 
 
 def _versions(dialect: Dialect) -> dict[str, str]:
@@ -128,7 +130,9 @@ def _versions(dialect: Dialect) -> dict[str, str]:
 
 
 def _result(parity: Parity) -> str:
-    line = f"{parity.precision}: values to {parity.value:.1e}, gradients to {parity.gradient:.1e}"
+    line = f"{parity.precision}: values to {parity.value:.1e}"
+    if parity.gradient is not None:
+        line += f", gradients to {parity.gradient:.1e}"
     if parity.ill:
         line += f" ({parity.ill} points, where rounding the inputs does more, left out)"
     return line

@@ -76,6 +76,9 @@ class Latex(LatexPrinter):
     def _print_sigmoid(self, expr: Any, exp: str | None = None) -> str:
         return self._applied(r"\sigma", expr, exp)
 
+    def _print_stop_gradient(self, expr: Any, exp: str | None = None) -> str:
+        return self._applied(r"\operatorname{sg}", expr, exp)
+
     def _applied(self, name: str, expr: Any, exp: str | None) -> str:
         return self._raised(rf"{name}\left({self._print(expr.args[0])}\right)", exp)
 
@@ -116,7 +119,16 @@ def _spelt(value: sympy.Expr) -> sympy.Expr:
     """Return a formula without the functions that only matter to a computer."""
     value = value.replace(expm1, lambda x: sympy.exp(x) - 1)
     value = value.replace(log1p, lambda x: sympy.log(1 + x))
+    value = value.replace(_is_size, lambda x: sympy.Abs(x.args[0][0]))
     return value.replace(_is_nested, sympy.piecewise_fold)
+
+
+def _is_size(value: sympy.Expr) -> bool:
+    """Whether a value is written out as x where x ≥ 0, and -x elsewhere."""
+    if not isinstance(value, sympy.Piecewise) or len(value.args) != 2:
+        return False
+    (above, condition), (below, _) = value.args
+    return bool(condition == sympy.Ge(above, 0) and below == -above)
 
 
 def _is_nested(value: sympy.Expr) -> bool:

@@ -1,7 +1,8 @@
 """The proof that goes with a snippet: its text, executed, against the objective it was made from.
 
 Values and both gradients are compared at every point of `points`, in double and in single
-precision. An error is relative where a number is above one in size, absolute below.
+precision; of NumPy, which has no gradients, values. An error is relative where a number is above
+one in size, absolute below.
 
 Some points are ill-conditioned: a margin of two log-probabilities of -10,000 is lost in
 single precision, whoever computes it. They show themselves: moving the *inputs* of the
@@ -102,7 +103,10 @@ _COMPILER: Final = {"xla_backend_optimization_level": 0}
 
 
 class Evaluated(NamedTuple):
-    """Losses, shape [N], and their gradients by log π of chosen and rejected, shape [N, 2]."""
+    """Losses, shape [N], and their gradients by log π of chosen and rejected, shape [N, 2].
+
+    There are none of a library that has no gradients: shape [N, 0].
+    """
 
     values: np.ndarray
     gradients: np.ndarray
@@ -117,11 +121,12 @@ def of_objective(objective: Objective, points: Points, dtype: type[np.floating])
             return jnp.stack([given[one] for one in names]) if names[0] in given else None
 
         lengths = both("len")
+        unused = {name: jnp.zeros(2, dtype) for name in objective.needs}
+        used = {name: both(name) for name in objective.needs if f"{name}_w" in given}
         pair = Comparison(
             logp=jnp.stack(logp),
             length=jnp.ones(2, dtype) if lengths is None else lengths,
-            ref_logp=both("ref_logp"),
-            reward=both("reward"),
+            **unused | used,
         )
         return numbers(pair, given.get("progress", 0.0))
 
@@ -161,12 +166,20 @@ def of_torch(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
     return Evaluated(values.detach().numpy(), np.stack([one.numpy() for one in gradients], axis=-1))
 
 
+def of_numpy(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate a NumPy function of pairs, computed in `dtype`: values alone."""
+    with np.errstate(all="ignore"):  # a branch that is not taken may overflow
+        values = loss(**{name: values.astype(dtype) for name, values in points.items()})
+    return Evaluated(np.broadcast_to(values, points["logp_w"].shape), np.empty((len(values), 0)))
+
+
 Oracle = Callable[[Points, type[np.floating]], Evaluated]
 
 TOLERANCE: Final[dict[type[np.floating], float]] = {np.float64: 1e-12, np.float32: 1e-5}
 EVALUATE: Final[dict[str, Callable[..., Evaluated]]] = {
     "torch": of_torch,
     "jax": of_jax,
+    "numpy": of_numpy,
 }
 _MOVES, _MULTIPLE = 8, 16.0  # how often inputs are moved; what multiple of it is allowed
 _LEAST_SHARE = 0.5  # of the points must be comparable, for a comparison to prove anything
@@ -182,7 +195,8 @@ class Parity:
 
     Attributes:
       precision: name of the dtype.
-      value, gradient: largest error at the well-conditioned points.
+      value, gradient: largest error at the well-conditioned points; of the gradient `None`, where
+        the library has none.
       points: how many there are in all.
       ill: how many of them are ill-conditioned.
       beyond: how many of them have a loss or a gradient that is not finite in the objective.
@@ -190,7 +204,7 @@ class Parity:
 
     precision: str
     value: float
-    gradient: float
+    gradient: float | None
     points: int
     ill: int
     beyond: int
@@ -259,6 +273,8 @@ def _compare(
     what: str,
 ) -> Parity:
     tolerance = TOLERANCE[dtype]
+    columns = _columns(found).shape[1]
+    expected, movement = expected[:, :columns], movement[:, :columns]
     finite = np.all(np.isfinite(expected), axis=1)
     scale = np.maximum(1, np.abs(expected))
     with np.errstate(invalid="ignore", over="ignore"):
@@ -284,7 +300,7 @@ def _compare(
     return Parity(
         precision=name,
         value=float(largest[0]),
-        gradient=float(largest[1:].max()),
+        gradient=float(largest[1:].max()) if columns > 1 else None,
         points=len(finite),
         ill=int((finite & excused.any(axis=1)).sum()),
         beyond=int((~finite).sum()),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import sympy
-from sympy.printing.numpy import JaxPrinter
+from sympy.printing.numpy import JaxPrinter, NumPyPrinter
 from sympy.printing.pycode import AbstractPythonCodePrinter
 
 
@@ -23,8 +23,15 @@ class ArrayPrinter(AbstractPythonCodePrinter):
     library: str
     among_units = False
 
-    def extremum(self, function: str, variable: str, bound: sympy.Expr) -> str:
-        """Return the text of a maximum or minimum of a text and `bound`, which may be a number."""
+    def extremum(self, function: str, variable: str, bound: sympy.Expr, like: str) -> str:
+        """Return the text of a maximum or minimum.
+
+        Args:
+          function: "maximum" or "minimum".
+          variable: what it is of, as text.
+          bound: the other, perhaps a number.
+          like: an array of the shape of both, as text.
+        """
         return f"{self.library}.{function}({variable}, {self._print(bound)})"
 
     def _print_Min(self, expr: Any) -> str:
@@ -36,8 +43,9 @@ class ArrayPrinter(AbstractPythonCodePrinter):
     def _extremum(self, function: str, expr: Any) -> str:
         first, *others = sorted(expr.args, key=lambda argument: bool(argument.is_number))
         text = self._print(first)
+        like = self._print(min(expr.free_symbols, key=str))
         for other in reversed(others):  # a number before the rest, for the shortest text
-            text = self.extremum(function, text, other)
+            text = self.extremum(function, text, other, like)
         return text
 
     def _as_ordered_terms(self, expr: Any, order: str | None = None) -> list[sympy.Expr]:
@@ -63,12 +71,25 @@ class ArrayPrinter(AbstractPythonCodePrinter):
     def _print_Relational(self, expr: Any) -> str:
         return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
 
+    def _print_And(self, expr: Any) -> str:
+        return " & ".join(f"({self._print(one)})" for one in expr.args)
+
+    def _print_Or(self, expr: Any) -> str:
+        return " | ".join(f"({self._print(one)})" for one in expr.args)
+
+    def _print_Not(self, expr: Any) -> str:
+        return f"~({self._print(expr.args[0])})"
+
     def _print_Piecewise(self, expr: Any) -> str:
         (value, condition), *rest = expr.args
         if condition == sympy.true:
             return self._print(value)
+        text = self._print(value)
+        if all(other.is_number for other, _ in expr.args):  # else it has a dtype of its own
+            like = self._print(min(condition.free_symbols, key=str))
+            text = f"{self.library}.full_like({like}, {text})"
         where, otherwise = f"{self.library}.where", self._print(sympy.Piecewise(*rest))
-        return f"{where}({self._print(condition)}, {self._print(value)}, {otherwise})"
+        return f"{where}({self._print(condition)}, {text}, {otherwise})"
 
     def _print_Symbol(self, expr: Any) -> str:
         name = super()._print_Symbol(expr)
@@ -93,7 +114,26 @@ class Jax(ArrayPrinter, JaxPrinter):
         "logsigmoid": "jax.nn.log_sigmoid",
         "sigmoid": "jax.nn.sigmoid",
         "Abs": "jax.numpy.abs",
+        "stop_gradient": "jax.lax.stop_gradient",
     }
 
     def _module_format(self, fqn: str, register: bool = True) -> str:
         return super()._module_format(fqn, register).replace("jax.numpy.", "jnp.")
+
+
+class NumPy(ArrayPrinter, NumPyPrinter):
+    """sympy's printer of NumPy, with what stands for the stable functions that it lacks."""
+
+    library = "np"
+
+    def _module_format(self, fqn: str, register: bool = True) -> str:
+        return super()._module_format(fqn, register).replace("numpy.", "np.")
+
+    def _print_logsigmoid(self, expr: Any) -> str:
+        return f"-np.logaddexp(0, {self._print(-expr.args[0])})"
+
+    def _print_sigmoid(self, expr: Any) -> str:
+        return f"np.exp({self._print_logsigmoid(expr)})"
+
+    def _print_stop_gradient(self, expr: Any) -> str:
+        return f"({self._print(expr.args[0])})"

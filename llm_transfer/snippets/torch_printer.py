@@ -1,6 +1,6 @@
 """sympy's PyTorch printer. Importing it imports torch, where that is installed."""
 
-from typing import Final
+from typing import Any, Final
 
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
@@ -24,11 +24,14 @@ class Torch(ArrayPrinter, TorchPrinter):
         sigmoid: "torch.sigmoid",
     }
 
-    def extremum(self, function: str, variable: str, bound: sympy.Expr) -> str:
+    def _print_stop_gradient(self, expr: Any) -> str:
+        return f"({self._print(expr.args[0])}).detach()"
+
+    def extremum(self, function: str, variable: str, bound: sympy.Expr, like: str) -> str:
         """Return a maximum or minimum of tensors: `torch.clamp` has other gradients at a tie."""
         if not bound.is_number:
-            return super().extremum(function, variable, bound)
+            return super().extremum(function, variable, bound, like)
         number = self._print(bound)
         if variable in _COUNTS:
             return f"{variable}.clamp({_CLAMP[function]}={number})"
-        return f"torch.{function}({variable}, torch.full_like({variable}, {number}))"
+        return f"torch.{function}({variable}, torch.full_like({like}, {number}))"

@@ -2,7 +2,7 @@
 
 from mpo.expressions.document import digest, from_json, to_json
 from mpo.expressions.double import in_double
-from mpo.expressions.objectives import INPUTS, Pair, Settings, expression, formula
+from mpo.expressions.objectives import INPUTS, expression
 from mpo.expressions.potentials import Defined, define
 from mpo.expressions.resolving import Named, look_up, resolve
 from mpo.expressions.system import Definition, Expression
@@ -13,12 +13,9 @@ __all__ = [
     "Definition",
     "Expression",
     "Named",
-    "Pair",
-    "Settings",
     "define",
     "digest",
     "expression",
-    "formula",
     "from_json",
     "in_double",
     "look_up",

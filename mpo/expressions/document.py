@@ -14,7 +14,8 @@
 
 A formula is Python arithmetic in which these functions occur: `parsing.FUNCTIONS`, as sympy
 has them, with logsigmoid(x) = log(1 / (1 + exp(-x))), sigmoid(x) = 1 / (1 + exp(-x)),
-expm1(x) = exp(x) - 1 and log1p(x) = log(1 + x).
+expm1(x) = exp(x) - 1, log1p(x) = log(1 + x), and stop_gradient(x) = x, of which no gradient is
+taken.
 """
 
 import hashlib
@@ -28,10 +29,10 @@ from typing import Any
 import sympy
 
 from mpo.errors import RequestError
-from mpo.expressions.functions import LIBRARY
 from mpo.expressions.objectives import INPUTS
 from mpo.expressions.parsing import identifier, read, written
 from mpo.expressions.system import UNIT, Definition, Expression, Vector, symbol
+from mpo.expressions.tracing import in_library
 
 SCHEMA = 1
 _KIND = "formula"
@@ -61,7 +62,7 @@ def digest(expression: Expression) -> str:
     Functions of this package's library count by their names alone: a later version may write
     the same functions in another way.
     """
-    own = [_described(one) for one in expression.definitions if one not in LIBRARY]
+    own = [_described(one) for one in expression.definitions if not in_library(one)]
     about = [expression.constants, own, _described(expression.loss), expression.length_normalise]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 

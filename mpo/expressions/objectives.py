@@ -1,28 +1,24 @@
-"""The formula of every objective; a new one registers its own.
-
-@formula.register
-def _(objective: MyObjective, y: Pair, s: Settings) -> sympy.Expr: ...
-"""
+"""The formula of an objective: its loss traced for one pair, its settings as named constants."""
 
 import dataclasses
-from dataclasses import dataclass
-from functools import singledispatch
-from types import SimpleNamespace
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import jax
 import numpy as np
 import sympy
-from sympy import Max
 
-from mpo import objectives as o
+from mpo.comparison import Comparison
 from mpo.errors import RequestError
 from mpo.expressions.double import in_double
-from mpo.expressions.functions import LIBRARY, bernoulli_kl, log_odds, logsigmoid, sigmoid
-from mpo.expressions.potentials import PROGRESS, define
-from mpo.expressions.system import Definition, Expression, Vector, symbol, used
+from mpo.expressions.potentials import Defined, define
+from mpo.expressions.readable import Parts, gathered, numbered, shared
+from mpo.expressions.system import PROGRESS, Definition, Expression, Vector, ordered, symbol, used
+from mpo.expressions.tracing import RESERVED, Follower
+from mpo.mirror import Numeric
+from mpo.named import NAMED
+from mpo.objectives import Objective
 from mpo.potentials import Potential
-
-Settings = SimpleNamespace  # symbols of the numeric settings, definitions of the potentials
 
 INPUTS: Final = (
     "logp_w", "logp_l", "len_w", "len_l", "ref_logp_w", "ref_logp_l", "reward_w", "reward_l",
@@ -31,162 +27,134 @@ INPUTS: Final = (
 _ALWAYS: Final = ("logp_w", "logp_l")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What a formula is written in: log π, per token if so normalised, and the log-ratios.
-
-    Attributes:
-      log_w, log_l: log π of the chosen and of the rejected response.
-      ref_w, ref_l: the same under the reference.
-      ratio_w, ratio_l: log π/π_ref.
-      reward_w, reward_l: explicit rewards.
-    """
-
-    log_w: sympy.Symbol
-    log_l: sympy.Symbol
-    ref_w: sympy.Symbol
-    ref_l: sympy.Symbol
-    ratio_w: sympy.Symbol = symbol("ratio_w")
-    ratio_l: sympy.Symbol = symbol("ratio_l")
-    reward_w: sympy.Symbol = symbol("reward_w")
-    reward_l: sympy.Symbol = symbol("reward_l")
-
-    @property
-    def delta(self) -> sympy.Expr:
-        """δ = log π/π_ref(y_w) - log π/π_ref(y_l)."""
-        return self.ratio_w - self.ratio_l
-
-    @property
-    def reward_gap(self) -> sympy.Expr:
-        """Reward of the chosen response less that of the rejected one."""
-        return self.reward_w - self.reward_l
-
-
-def expression(objective: o.Objective) -> Expression:
+def expression(objective: Objective, *, by_hand: bool = True) -> Expression:
     """Return the formula of `objective` for one pair (K = 2 where it takes K responses).
 
+    Args:
+      objective: of any class.
+      by_hand: whether a potential may have the formula that is registered for it
+        (`mpo.expressions.define`), which reads better than what is traced.
+
     Raises:
-      RequestError: no formula is known for it, or it is a batch of objectives.
+      RequestError: it does what formulas have no word for, or it is a batch of objectives.
     """
     objective = in_double(objective)
-    settings, constants, potentials = Settings(), dict[str, Any](), list[Definition]()
+    numbers, potentials = _settings(objective)
+    defined = {name: define(one, name) for name, one in potentials.items() if by_hand}
+    drawn = {name: one for name, one in defined.items() if one is not None}
+    symbols = {name: symbol(name + "_" * (name in (*RESERVED, *INPUTS))) for name in numbers}
+    pair, pair_parts, ratios = _pair(objective.length_normalise)
+    follower = Follower(
+        objective.called(),
+        taken={*map(str, symbols.values()), *INPUTS},
+        by_hand={name: one.definition for name, one in drawn.items()},
+    )
+    follower.known = ratios
+
+    def loss(settings: dict[str, Any], pair: dict[str, Any], progress: Any) -> Any:
+        changed: dict[str, Any] = {**settings, **_called(potentials)}
+        return dataclasses.replace(objective, **changed).loss(Comparison(**pair), progress)
+
+    given = {name: pair[name] for name in ("logp", "length", *objective.needs)}
+    found = follower.trace(loss, symbols, given, PROGRESS)
+    if found.shape:
+        raise RequestError(
+            f"{objective.called()} has no formula, for its loss has shape {list(found.shape)}, and "
+            "is a number"
+        )
+    value = gathered(numbered(found[()]), symbols.values())
+    parts, value = shared(value, {*map(str, symbols.values())})
+    definitions = _ordered([*_functions(drawn), *follower.definitions], potentials)
+    whole = _definition(value, (*pair_parts, *parts), definitions)
+    needed = used(whole, definitions)
+    constants: dict[str, float | Vector] = {}
     for field in dataclasses.fields(objective):
-        value = getattr(objective, field.name)
-        if isinstance(value, Potential):
-            defined = define(value, field.name)
-            setattr(settings, field.name, defined.definition)
-            potentials.append(defined.definition)
-            constants |= defined.constants
-        elif not field.metadata.get("static"):
-            setattr(settings, field.name, symbol(field.name))
-            constants[field.name] = _number(field.name, value)
-    pair, parts = _pair(objective.length_normalise)
-    loss = _definition(formula(objective, pair, settings), parts, potentials)
-    definitions = used(loss, (*LIBRARY, *potentials))
+        if field.name in numbers:
+            constants[str(symbols[field.name])] = numbers[field.name]
+        elif field.name in drawn:
+            constants |= drawn[field.name].constants
     return Expression(
         name=objective.name,
         summary=(type(objective).__doc__ or "").split("\n", 1)[0],
-        loss=loss,
-        definitions=definitions,
-        constants=_named(constants, (loss, *definitions)),
+        loss=whole,
+        definitions=needed,
+        constants=_named(constants, (whole, *needed)),
         length_normalise=objective.length_normalise,
     )
 
 
-@singledispatch
-def formula(objective: o.Objective, y: Pair, s: Settings) -> sympy.Expr:
-    """Return the loss of the pair `y` in the settings `s` of `objective`.
+def _settings(objective: Objective) -> tuple[dict[str, float], dict[str, Potential]]:
+    """Return the settings that are numbers, and those that are potentials, by name."""
+    numbers, potentials = dict[str, float](), dict[str, Potential]()
+    for field in dataclasses.fields(objective):
+        value = getattr(objective, field.name)
+        if isinstance(value, Potential):
+            while isinstance(value, Numeric):
+                value = value.potential  # the values are its own
+            _check_one(field.name, value)
+            potentials[field.name] = value
+        elif "range" in field.metadata and np.ndim(value) != 0:
+            raise RequestError(
+                f"a formula is of one objective, and setting {field.name!r} holds "
+                f"{np.size(value)} numbers"
+            )
+        elif not field.metadata.get("static") and _is_number(value):
+            numbers[field.name] = float(value)
+    return numbers, potentials
 
-    Raises:
-      RequestError: nobody wrote a formula for this kind of objective.
-    """
-    raise RequestError(
-        f"no formula is known for objective {objective.name!r}: "
-        "register one with mpo.expressions.formula"
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.ndarray | np.generic | jax.Array) and not np.ndim(
+        value
     )
 
 
-@formula.register
-def _(objective: o.SFT, y: Pair, s: Settings) -> sympy.Expr:
-    return -y.log_w
+def _check_one(name: str, potential: Potential) -> None:
+    """Refuse a batch of potentials."""
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(potential)]
+    if shapes != [np.shape(leaf) for leaf in jax.tree.leaves(potential.fresh())]:
+        raise RequestError(
+            f"a formula is of one objective, and its potential {name!r} is a batch of them"
+        )
 
 
-@formula.register
-def _(objective: o.DPO, y: Pair, s: Settings) -> sympy.Expr:
-    return -logsigmoid(s.beta * y.delta)
+def _called(potentials: dict[str, Potential]) -> dict[str, Potential]:
+    """Return the potentials as functions with a name in the trace, the same otherwise."""
+    return {name: _with_name(potential, name) for name, potential in potentials.items()}
 
 
-@formula.register
-def _(objective: o.CDPO, y: Pair, s: Settings) -> sympy.Expr:
-    right = logsigmoid(s.beta * y.delta)
-    flipped = logsigmoid(-s.beta * y.delta)
-    return -(1 - s.label_smoothing) * right - s.label_smoothing * flipped
+def _with_name(potential: Potential, name: str) -> Potential:
+    kind: Any = type(potential)
+
+    def at(log_x: Any, progress: Any) -> Any:
+        return potential(log_x, progress)
+
+    at.__name__ = at.__qualname__ = name
+    whole = jax.jit(at)
+    body = {"__call__": lambda self, log_x, progress=0.0: whole(log_x, progress)}
+    named: Potential = object.__new__(type(kind)(kind.__name__, (kind,), body))
+    vars(named).update(vars(potential))
+    return named
 
 
-@formula.register
-def _(objective: o.IPO, y: Pair, s: Settings) -> sympy.Expr:
-    return (y.delta - 1 / (2 * s.beta)) ** 2
+def _functions(drawn: Mapping[str, Defined]) -> list[Definition]:
+    """Return potentials by hand, and the functions they are made of."""
+    found = list(dict.fromkeys(function for one in drawn.values() for function in one.functions))
+    return [*found, *(one.definition for one in drawn.values())]
 
 
-@formula.register
-def _(objective: o.SimPO, y: Pair, s: Settings) -> sympy.Expr:
-    return -logsigmoid(s.beta * (y.log_w - y.log_l) - s.gamma)
+def _ordered(definitions: list[Definition], potentials: Iterable[str]) -> tuple[Definition, ...]:
+    """Return the functions of this package first, then the potentials, each once."""
+    known = {definition.name: definition for definition in definitions}
+    names = [name for name, function in NAMED.items() if function.__module__.startswith("mpo.")]
+    return ordered(known[name] for name in (*names, *potentials, *known) if name in known)
 
 
-@formula.register
-def _(objective: o.ORPO, y: Pair, s: Settings) -> sympy.Expr:
-    return -y.log_w - s.lam * logsigmoid(log_odds(y.log_w) - log_odds(y.log_l))
+Fields = dict[str, np.ndarray]
 
 
-@formula.register
-def _(objective: o.WDPO, y: Pair, s: Settings) -> sympy.Expr:
-    return -sigmoid(s.reward_beta * y.reward_gap) * logsigmoid(s.beta * y.delta)
-
-
-@formula.register
-def _(objective: o.DistillDPO, y: Pair, s: Settings) -> sympy.Expr:
-    return (s.beta * y.delta - s.eta * y.reward_gap) ** 2
-
-
-@formula.register
-def _(objective: o.RPOSquared, y: Pair, s: Settings) -> sympy.Expr:
-    return (s.beta * y.delta - s.eta * y.reward_gap) ** 2 / 2
-
-
-@formula.register
-def _(objective: o.RPOBackward, y: Pair, s: Settings) -> sympy.Expr:
-    """KL of two pairs of probabilities: softmax of two numbers is σ of ± their gap."""
-    return bernoulli_kl(s.eta * y.reward_gap, s.beta * y.delta)
-
-
-@formula.register
-def _(objective: o.RPOLeaveOneOut, y: Pair, s: Settings) -> sympy.Expr:
-    """Of two, each less the other: twice ½ the squared gap between the margins."""
-    return (s.beta * y.delta - s.eta * y.reward_gap) ** 2
-
-
-@formula.register
-def _(objective: o.MPO, y: Pair, s: Settings) -> sympy.Expr:
-    return -s.psi(y.log_w) - s.lam * logsigmoid(s.phi_inv(y.log_w) - s.phi_inv(y.log_l))
-
-
-@formula.register
-def _(objective: o.MPOReference, y: Pair, s: Settings) -> sympy.Expr:
-    return -logsigmoid(
-        s.beta * (s.phi_inv(y.log_w) - s.phi_inv(y.ref_w) - s.phi_inv(y.log_l) + s.phi_inv(y.ref_l))
-    )
-
-
-@formula.register
-def _(objective: o.ClosedForm, y: Pair, s: Settings) -> sympy.Expr:
-    return -s.alpha * y.log_w - s.lam * logsigmoid(s.beta * (y.log_w - y.log_l))
-
-
-Parts = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
-
-
-def _pair(per_token: bool) -> tuple[Pair, Parts]:
-    """Return the names formulas are written in, and what they stand for."""
+def _pair(per_token: bool) -> tuple[Fields, Parts, dict[sympy.Expr, sympy.Symbol]]:
+    """Return a pair in symbols, what they stand for, and the log-ratios, which have names."""
     inputs = {name: symbol(name) for name in INPUTS}
     sums = [inputs[f"{kind}_{side}"] for kind in ("logp", "ref_logp") for side in "wl"]
     parts: Parts = ()
@@ -194,16 +162,29 @@ def _pair(per_token: bool) -> tuple[Pair, Parts]:
         names = [symbol(f"log_{kind}_{side}") for kind in ("pi", "ref") for side in "wl"]
         lengths = [inputs["len_w"], inputs["len_l"]] * 2
         parts = tuple(
-            (name, total / Max(length, 1))
+            (name, total / sympy.Max(length, 1))
             for name, total, length in zip(names, sums, lengths, strict=True)
         )
         sums = names
-    pair = Pair(*sums)
-    ratios = ((pair.ratio_w, sums[0] - sums[2]), (pair.ratio_l, sums[1] - sums[3]))
-    return pair, (*parts, *ratios)
+    ratios = {
+        sums[side] - sums[2 + side]: symbol(f"ratio_{name}") for side, name in enumerate("wl")
+    }
+    pair = {
+        "logp": _array(sums[:2]),
+        "length": _array([inputs["len_w"], inputs["len_l"]]),
+        "ref_logp": _array(sums[2:]),
+        "reward": _array([inputs["reward_w"], inputs["reward_l"]]),
+    }
+    return pair, (*parts, *((name, whole) for whole, name in ratios.items())), ratios
 
 
-def _definition(value: sympy.Expr, parts: Parts, potentials: list[Definition]) -> Definition:
+def _array(symbols: list[sympy.Symbol]) -> np.ndarray:
+    found = np.empty(len(symbols), object)
+    found[:] = symbols
+    return found
+
+
+def _definition(value: sympy.Expr, parts: Parts, definitions: tuple[Definition, ...]) -> Definition:
     """Return the loss with the parts and inputs it needs."""
     needed = set(value.free_symbols)
     kept = []
@@ -211,11 +192,14 @@ def _definition(value: sympy.Expr, parts: Parts, potentials: list[Definition]) -
         if name in needed:
             kept.append((name, whole))
             needed |= whole.free_symbols
-    if any(PROGRESS in part.free_symbols for p in potentials for part in p.expressions()):
+    loss = Definition("loss", (), value, tuple(reversed(kept)))
+    called = used(loss, definitions)
+    if any(PROGRESS in part.free_symbols for one in called for part in one.expressions()):
         needed.add(PROGRESS)
     names = {str(one) for one in needed} | set(_ALWAYS)
-    parameters = tuple(symbol(name) for name in INPUTS if name in names)
-    return Definition("loss", parameters, value, tuple(reversed(kept)))
+    return dataclasses.replace(
+        loss, parameters=tuple(symbol(name) for name in INPUTS if name in names)
+    )
 
 
 def _named(
@@ -229,11 +213,3 @@ def _named(
         for one in part.free_symbols
     }
     return {name: value for name, value in constants.items() if name in free}
-
-
-def _number(name: str, value: Any) -> float:
-    if np.ndim(value) != 0:
-        raise RequestError(
-            f"a formula is of one objective, and setting {name!r} holds {np.size(value)} numbers"
-        )
-    return float(value)

@@ -1,6 +1,6 @@
 """Formulas as text, and back without executing anything.
 
-The text is Python arithmetic: numbers, names, + - * / **, comparisons, calls of the
+The text is Python arithmetic: numbers, names, + - * / ** & | ~, comparisons, calls of the
 functions below and of definitions. It is read as a syntax tree, node by node: sympy's own
 reader evaluates what it is given.
 """
@@ -15,7 +15,7 @@ from sympy.codegen.cfunctions import expm1, log1p
 from sympy.printing.str import StrPrinter
 
 from mpo.errors import RequestError
-from mpo.expressions.functions import logsigmoid, sigmoid
+from mpo.expressions.functions import logsigmoid, sigmoid, stop_gradient
 from mpo.expressions.system import UNIT, called, symbol
 
 FUNCTIONS: Final[Mapping[str, Callable[..., sympy.Expr]]] = {
@@ -33,6 +33,11 @@ FUNCTIONS: Final[Mapping[str, Callable[..., sympy.Expr]]] = {
     "log1p": log1p,
     "logsigmoid": logsigmoid,
     "sigmoid": sigmoid,
+    "stop_gradient": stop_gradient,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "Eq": sympy.Eq,
+    "Ne": sympy.Ne,
 }
 _OPERATORS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
     ast.Add: lambda a, b: a + b,
@@ -42,6 +47,8 @@ _OPERATORS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
     ast.Lt: sympy.StrictLessThan,
     ast.GtE: sympy.GreaterThan,
     ast.LtE: sympy.LessThan,
+    ast.BitAnd: sympy.And,
+    ast.BitOr: sympy.Or,
 }
 _LARGEST_POWER = 16
 _LARGEST_NUMBER = 1e6  # that a function is called with
@@ -101,6 +108,8 @@ class _Reader:
                 return tuple(map(self.read, parts))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self.read(operand)
+            case ast.UnaryOp(op=ast.Invert(), operand=operand):
+                return sympy.Not(self.read(operand))
             case ast.BinOp(op=ast.Mult() | ast.Div()):
                 return sympy.Mul(*self._factors(node))  # at once: 2·(a + b) alone is 2a + 2b
             case ast.BinOp(left=left, op=operator, right=right):
@@ -130,7 +139,7 @@ class _Reader:
         if type(operator) not in _OPERATORS:
             raise ValueError("it has an operator that formulas have no use for")
         if isinstance(operator, ast.Pow):
-            if not abs(right) <= _LARGEST_POWER:
+            if right.is_number and not abs(right) <= _LARGEST_POWER:
                 raise ValueError(f"it has a power above {_LARGEST_POWER}")
             if left.is_number:
                 raise ValueError("it has a power of a number, in place of the number")

@@ -15,6 +15,10 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, real=True)
 
 
+LOG_X: Final = symbol("log_x")
+PROGRESS: Final = symbol("progress")
+
+
 def called(name: str, *arguments: sympy.Expr) -> sympy.Expr:
     """Return the function called `name` of these arguments, unevaluated."""
     return sympy.Function(name, real=True)(*arguments)
@@ -113,6 +117,22 @@ class Expression:
             function = sympy.Function(definition.name, real=True)
             value = value.replace(function, definition.substituted)
         return value
+
+
+def ordered(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
+    """Return the definitions in this order, but for callees, which come before their callers."""
+    known = {definition.name: definition for definition in definitions}
+    found: dict[str, Definition] = {}
+
+    def add(name: str) -> None:
+        if name in known and name not in found:
+            for callee in sorted(_calls(known[name])):
+                add(callee)
+            found[name] = known[name]
+
+    for name in known:
+        add(name)
+    return tuple(found.values())
 
 
 def used(loss: Definition, available: Iterable[Definition]) -> tuple[Definition, ...]:

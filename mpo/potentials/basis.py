@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from mpo.errors import RequestError, unknown
 from mpo.logspace import log_odds, log_probability, probability
+from mpo.named import named
 from mpo.nonnegative import positivity
 from mpo.potentials.base import Potential, Progress, Role
 from mpo.potentials.base import role as named_role
@@ -18,16 +19,38 @@ from mpo.pytree import pytree
 from mpo.settings import Kept
 
 
-def _odd(half: Callable[[Array], Array]) -> Callable[[Array], Array]:
+def _odd(half: Callable[[Array], Array], log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Return the odd function that is `half` of ℓ above zero."""
+    # Not sign(ℓ) · half(|ℓ|), which has no slope at ℓ = 0.
+    above = log_x > 0
+    size = half(jnp.where(above, log_x, -log_x))
+    return jnp.where(above, size, -size)
 
-    def function(log_x: Array) -> Array:
-        # Not sign(ℓ) · half(|ℓ|), which has no slope at ℓ = 0.
-        above = log_x > 0
-        size = half(jnp.where(above, log_x, -log_x))
-        return jnp.where(above, size, -size)
 
-    return function
+@named
+def capped_exp(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return e^x, continued by its tangent above x = 1."""
+    # Evaluated twice, not held in a variable: the gradient is the same to the last bit only so.
+    below, above = jnp.minimum(probability(log_x), 1), jnp.maximum(probability(log_x) - 1, 0)
+    return jnp.exp(below) * (1 + above)
+
+
+@named
+def signed_sqrt(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return an odd function with slope 1 / sqrt(1 + |log x|)."""
+    return _odd(lambda size: 2 * (jnp.sqrt(1 + size) - 1), log_x)
+
+
+@named
+def signed_log(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return an odd function with slope 1 / (1 + |log x|)."""
+    return _odd(jnp.log1p, log_x)
+
+
+@named
+def signed_square(log_x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return an odd function with slope |log x|."""
+    return log_x * jnp.abs(log_x) / 2
 
 
 # Increasing functions of ℓ = log x, finite with their slopes from -1e4 to +10. What each is
@@ -38,15 +61,13 @@ FUNCTIONS: Final[dict[str, Callable[[Array], Array]]] = {
     "x": probability,  # likely responses only
     "sqrt": lambda log_x: jnp.exp(log_probability(log_x) / 2),
     "square": lambda log_x: jnp.square(probability(log_x)),
-    "exp": lambda log_x: (
-        jnp.exp(jnp.minimum(probability(log_x), 1)) * (1 + jnp.maximum(probability(log_x) - 1, 0))
-    ),
+    "exp": capped_exp,
     "log_sigmoid": jax.nn.log_sigmoid,  # unlikely responses only (x < ½)
     "softplus": jax.nn.softplus,  # densities above one
     "sigmoid": jax.nn.sigmoid,  # a bump around x = 1
-    "signed_sqrt": _odd(lambda size: 2 * (jnp.sqrt(1 + size) - 1)),
-    "signed_log": _odd(jnp.log1p),  # forgives outliers
-    "signed_square": lambda log_x: log_x * jnp.abs(log_x) / 2,  # chases outliers
+    "signed_sqrt": signed_sqrt,
+    "signed_log": signed_log,  # forgives outliers
+    "signed_square": signed_square,  # chases outliers
 }
 DEFAULT_LIBRARY: Final = (
     "log", "logit", "x", "square", "log_sigmoid", "softplus", "sigmoid", "signed_sqrt"

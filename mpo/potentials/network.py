@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from mpo.errors import RequestError
 from mpo.logspace import log_odds, log_positive_part, log_probability, probability
+from mpo.named import named
 from mpo.nonnegative import positivity
 from mpo.potentials.base import ORPO, Potential, Progress, Role
 from mpo.potentials.base import role as named_role
@@ -21,28 +22,36 @@ _EXP_TANGENT = 10.0  # e^u goes on as its tangent from here
 LEAST_SLOPE = 1e-6  # added to every slope under a logarithm, where zero cannot stand
 
 
-def _exp(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
+@named
+def tangent_exp(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return e^u, continued by its tangent above u = 10."""
     beyond = u > _EXP_TANGENT
     tangent = math.exp(_EXP_TANGENT) * (1 + u - _EXP_TANGENT)
     return jnp.where(beyond, tangent, jnp.exp(jnp.where(beyond, 0, u)))
 
 
+@named
+def positive_square(u: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return u² where u > 0, and 0 elsewhere."""
+    return jnp.where(u > 0, u * u, 0)
+
+
 # The paper's nine activations. The first five see u = s·x + b; the other four see log (u)₊,
 # formed in log space, so that u may be the probability of a long response.
-_OF_VALUE: Final[dict[str, Callable[[Array], Array]]] = {
+OF_VALUE: Final[dict[str, Callable[[Array], Array]]] = {
     "identity": lambda u: u,
-    "square": lambda u: jnp.where(u > 0, u * u, 0),
+    "square": positive_square,
     "cube": lambda u: u * u * u,
-    "exp": _exp,
+    "exp": tangent_exp,
     "tanh": jnp.tanh,
 }
-_OF_LOG: Final[dict[str, Callable[[Array], Array]]] = {
+OF_LOG: Final[dict[str, Callable[[Array], Array]]] = {
     "sqrt": lambda log_u: jnp.exp(log_u / 2),
     "cbrt": lambda log_u: jnp.exp(log_u / 3),
     "log": lambda log_u: log_u,
     "logit": log_odds,
 }
-ACTIVATIONS: Final = (*_OF_VALUE, *_OF_LOG)
+ACTIVATIONS: Final = (*OF_VALUE, *OF_LOG)
 
 
 @final
@@ -139,10 +148,10 @@ class NetworkPotential(Potential):
         rows = zip(slope, self.bias, weight(self.output), strict=True)
         total = weight(self.skip) * ORPO[self.role](log_x)
         for activation, (s, b, w) in zip(ACTIVATIONS, rows, strict=True):
-            if activation in _OF_VALUE:
-                hidden = _OF_VALUE[activation](s * x + b)
+            if activation in OF_VALUE:
+                hidden = OF_VALUE[activation](s * x + b)
             else:
                 log_u = log_positive_part(s + LEAST_SLOPE, log_x_bounded, b)
-                hidden = _OF_LOG[activation](log_u)
+                hidden = OF_LOG[activation](log_u)
             total += jnp.sum(w * hidden) / hidden.size
         return total

@@ -139,6 +139,10 @@ def test_a_strangers_task_objective_and_data_go_through_every_command(stranger, 
     carried_out("tune", *situation, *tuned)
     carried_out("landscape", "cautious", "run", "--out", "drawn")
     assert (stranger / "drawn" / "landscape.png").stat().st_size > 1000
+    for name in ("cautious", "run"):
+        carried_out("export", name, "--to", "numpy", "--out", f"{name}.py")
+    text = (stranger / "run.py").read_text()
+    assert "def psi(" in text, "a potential of theirs is written out under its role"
     carried_out("list")
     assert "counting" in capsys.readouterr().out
 

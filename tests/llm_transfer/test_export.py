@@ -172,7 +172,7 @@ def test_json_of_the_command(command, tmp_path):
     ("request_", "message"),
     [
         (["opro"], "did you mean 'orpo'"),
-        (["orpo", "--to", "tensorflow"], "known are jax, json, latex, torch"),
+        (["orpo", "--to", "tensorflow"], "known are jax, json, latex, numpy, torch"),
         (["dpo", "--set", "beta=-1"], "must be > 0"),
         (["dpo", "--set", "gamma=1"], "unknown setting of objective 'dpo'"),
         (["dpo", "--set", "beta"], "key=value"),

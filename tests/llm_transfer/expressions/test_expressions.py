@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import mpo
 from mpo.errors import RequestError
-from mpo.expressions import define, expression, in_double, look_up, resolve
+from mpo.expressions import expression, in_double, look_up, resolve
 from mpo.expressions.functions import logsigmoid, sigmoid
 from mpo.nonnegative import POSITIVITIES, positivity
-from mpo.objectives import MPO, OBJECTIVES, Objective
-from mpo.potentials import BasisPotential, Log, Logit, Potential, Tsallis
+from mpo.objectives import MPO, OBJECTIVES
+from mpo.potentials import BasisPotential, Log, Logit, Tsallis
 
 AT = {
     "logp_w": -21.0, "logp_l": -33.5, "len_w": 12.0, "len_l": 15.0, "ref_logp_w": -24.0,
@@ -104,26 +104,6 @@ def test_back_in_single_precision_a_weight_is_the_one_it_was(raw, positive):
 def test_single_precision_makes_up_no_digits():
     objective = mpo.objective("dpo", beta=jnp.float32(0.1))
     assert expression(objective).constants == {"beta": 0.1}
-
-
-def test_what_has_no_formula_is_refused():
-    class Own(Objective):
-        name = "own"
-
-        def loss(self, c, progress):
-            return c.logp[0]
-
-    class OwnPotential(Potential):
-        def fresh(self):
-            return self
-
-        def __call__(self, log_x, progress=0.0):
-            return log_x
-
-    with pytest.raises(RequestError, match=r"no formula is known for objective 'own'"):
-        expression(dataclasses.dataclass(frozen=True)(Own)())
-    with pytest.raises(RequestError, match="kind OwnPotential"):
-        define(OwnPotential(), "psi")
 
 
 def test_a_batch_of_objectives_is_refused():
