@@ -14,7 +14,7 @@ from discovery.runs.folder import Folder
 from discovery.runs.loop import climb
 from discovery.runs.watch import Watcher
 from discovery.search.search import PROBES, Search
-from mpo.jsonlines import Line
+from mpo.log import Line
 
 PARTS = {"train": ("train",), "evaluate": ("score",), "ask and tell": ("ask", "tell")}
 """Parts of a generation, and the laps of the run's own clock that they are."""

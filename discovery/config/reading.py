@@ -105,32 +105,6 @@ def setting(text: str) -> tuple[str, Any]:
     return key.strip(), parsed
 
 
-def differences(now: Mapping[str, Any], before: Mapping[str, Any], at: str = "") -> list[str]:
-    """Return a line for every setting that differs: `search.sigma: 0.2, was 0.4`."""
-    lines = []
-    for name in sorted({*now, *before}):
-        here, there = now.get(name), before.get(name)
-        path = f"{at}{name}"
-        if isinstance(here, Mapping) and isinstance(there, Mapping):
-            lines += differences(here, there, f"{path}.")
-        elif (tables := _numbered(here)) and (others := _numbered(there)):
-            lines += differences(tables, others, f"{path}.")
-        elif here != there:
-            lines.append(f"{path}: {_shown(here)}, was {_shown(there)}")
-    return lines
-
-
-def _numbered(value: Any) -> dict[str, Any]:
-    """Return the tables of a list by their number; nothing, if it is no list of tables."""
-    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
-        return {}
-    return {str(number): one for number, one in enumerate(value)}
-
-
-def _shown(value: Any) -> str:
-    return "left out" if value is None else json.dumps(value, ensure_ascii=False)
-
-
 def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in top.items():

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from discovery.config import Config
-from discovery.config.reading import differences
 from discovery.evidence.contest import evaluate
 from discovery.evidence.returns import Returns, Store
 from discovery.evidence.table import Table
-from discovery.host.locked import LOCK, locked
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted, asked_to_stop
 from discovery.search import situation, streams, user_file
 from discovery.search.situation import earned
 from discovery.search.streams import Purpose
 from mpo import treefile
-from mpo.errors import RequestError, place_to_write
+from mpo.claim import Claim, differences
+from mpo.errors import RequestError
 from mpo.objectives import OBJECTIVES, Objective
 from mpo.train import Algorithm
 from mpo.versions import versions
@@ -72,13 +71,20 @@ def run(asked: Evaluation, out: Path | None, say: Say) -> Table:
         another process is at work in it.
       Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); whole chunks are kept.
     """
-    _refuse_other(asked, out)
-    with nullcontext() if out is None else locked(out):
+    request = wanted(asked)
+    if out is not None and claim(out).read() is None:
+        request |= {MADE_WITH: _here()}
+    with nullcontext() if out is None else claim(out).held(request):
         return _run(asked, out, say)
 
 
 def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
-    store = Store() if out is None else _claimed(asked, out, say)
+    store = Store() if out is None else Store(out / RETURNS)
+    if out is not None and (changed := differences(_here(), _made_with(out) or _here())):
+        say(
+            "what is added to this evaluation is made with other packages or devices than what "
+            f"it has, so that pairs of seeds may differ by more than the loss: {'; '.join(changed)}"
+        )
     seeds = range(asked.seeds)
     known = all((name, seed) in store for name in asked.contestants for seed in seeds)
     before = earlier(asked, out) if known and out is not None else None
@@ -93,11 +99,10 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
 
 def earlier(asked: Evaluation, out: Path) -> Table | None:
     """Return the table in `out`, if it is of what is asked; nothing is trained or written."""
-    if not (out / ASKED).exists() or not (out / RESULTS).exists():
+    held = claim(out).read()
+    if held is None or not (out / RESULTS).exists() or claim(out).changes(wanted(asked), held):
         return None
-    held = held_evaluation(out)
-    changed = differences(*_both(wanted(asked), _comparable(held)))
-    return None if changed else read_table(out)
+    return read_table(out)
 
 
 def read_table(out: Path) -> Table:
@@ -146,8 +151,7 @@ def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Ret
 
 
 def _write(asked: Evaluation, table: Table, out: Path) -> None:
-    made = held_evaluation(out).get(MADE_WITH, {})
-    content = {"command": asked.command, **made, **table.as_json()}
+    content = {"command": asked.command, **_made_with(out), **table.as_json()}
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     treefile.replace(out / RESULTS, text.encode())
     treefile.replace(out / "table.md", (table.markdown() + "\n").encode())
@@ -172,61 +176,19 @@ def wanted(asked: Evaluation) -> dict[str, Any]:
     return plain
 
 
-def _both(now: dict[str, Any], held: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the two with the objectives of both, as either has those that it has."""
-    return (
-        {**now, "objectives": {**held["objectives"], **now["objectives"]}},
-        {**held, "objectives": {**now["objectives"], **held["objectives"]}},
-    )
+def claim(out: Path) -> Claim:
+    """Return whose a folder is: further objectives may join those it has."""
+    return Claim(out, ASKED, "evaluation", growing=("objectives",), noted=(MADE_WITH,))
 
 
-def _refuse_other(asked: Evaluation, out: Path | None) -> None:
-    """Refuse a folder that holds anything else; nothing is written."""
-    if out is None:
-        return
-    if not (out / ASKED).exists():
-        if out.is_dir() and any(p.name != LOCK for p in out.iterdir()):
-            raise RequestError(
-                f"{out} holds files that are no evaluation's: choose another folder with --out"
-            )
-        return
-    if odd := differences(*_both(wanted(asked), _comparable(held_evaluation(out)))):
-        raise RequestError(
-            f"{out} holds another evaluation ({'; '.join(odd)}): choose another folder with --out"
-        )
+def _here() -> dict[str, Any]:
+    return {"versions": versions(*PACKAGES), "devices": machine()}
 
 
-def _claimed(asked: Evaluation, out: Path, say: Say) -> Store:
-    """Make the folder this evaluation's; more objectives or seeds may join those it has."""
-    _refuse_other(asked, out)  # another process may have been first
-    path, here = out / ASKED, {"versions": versions(*PACKAGES), "devices": machine()}
-    held = held_evaluation(out) if path.exists() else {**wanted(asked), MADE_WITH: here}
-    if changed := differences(here, held.get(MADE_WITH, here)):
-        say(
-            "what is added to this evaluation is made with other packages or devices than what "
-            f"it has, so that pairs of seeds may differ by more than the loss: {'; '.join(changed)}"
-        )
-    store = Store(out / RETURNS)
-    _, both = _both(wanted(asked), held)
-    with place_to_write(out):
-        treefile.replace(path, (json.dumps(both, indent=2) + "\n").encode())
-    return store
-
-
-def _comparable(held: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in held.items() if name != MADE_WITH}
-
-
-def held_evaluation(out: Path) -> dict[str, Any]:
-    """Return what was asked of the evaluation in a folder, its objectives by name."""
-    path = out / ASKED
-    try:
-        held = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{path} cannot be read: {error}") from error
-    if not isinstance(held, dict) or not isinstance(held.get("objectives"), dict):
-        raise RequestError(f"{path} is damaged: it does not say which objectives were evaluated")
-    return held
+def _made_with(out: Path) -> dict[str, Any]:
+    """Return the packages and devices of the first returns in a folder; empty, if none are said."""
+    found: dict[str, Any] = (claim(out).read() or {}).get(MADE_WITH, {})
+    return found
 
 
 def _fingerprint(objective: Objective) -> str:

@@ -1,8 +1,8 @@
 """Returns by objective and seed, in memory or in a file that survives an interruption."""
 
 import csv
+import io
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from discovery.host.processes import primary, same_text
 from mpo.errors import RequestError
+from mpo.log import Log
 
 Returns = Mapping[str, Float[np.ndarray, "seeds"]]
 
@@ -26,12 +27,12 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         """Read what the file has; its last line may have been cut off."""
-        self._path = path
+        self._log = None if path is None else Log(path)
         self._known: dict[tuple[str, int], float] = {}
-        if path is None:
+        if self._log is None:
             return
         try:
-            whole = same_text(_whole_lines(path) if primary() and path.exists() else "")
+            whole = same_text("\n".join(self._log.texts()) if primary() else "")
             header, *rows = list(csv.reader(whole.splitlines())) or [list(COLUMNS)]
             if tuple(header) != COLUMNS:
                 raise ValueError("its columns are others")
@@ -60,29 +61,15 @@ class Store:
         """Keep the returns of some seeds."""
         new = dict(zip(seeds, map(float, returns), strict=True))
         self._known |= {(name, seed): value for seed, value in new.items()}
-        if self._path is None or not primary():
+        if self._log is None or not primary():
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_half_a_line(self._path)
-        fresh = not self._path.exists() or self._path.stat().st_size == 0
-        with self._path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if fresh:
-                writer.writerow(COLUMNS)
-            for seed, value in new.items():
-                writer.writerow((name, seed, repr(value) if math.isfinite(value) else ""))
-            file.flush()
+        rows = [
+            (name, seed, repr(value) if math.isfinite(value) else "") for seed, value in new.items()
+        ]
+        self._log.write(map(_as_csv, rows if self._log.texts() else [COLUMNS, *rows]))
 
 
-def _whole_lines(path: Path) -> str:
-    content = path.read_bytes()
-    return content[: content.rfind(b"\n") + 1].decode()
-
-
-def _drop_half_a_line(path: Path) -> None:
-    """Cut what an interrupted write left at the end of the file."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if (whole := content.rfind(b"\n") + 1) < len(content):
-        os.truncate(path, whole)
+def _as_csv(row: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()

@@ -8,7 +8,7 @@ from typing import Any
 from discovery.evidence import markdown, statistics
 from discovery.evidence.returns import Returns
 from discovery.evidence.statistics import Difference, Mean, number, signed
-from mpo.jsonlines import numbers, strict
+from mpo.log import numbers, strict
 
 
 @dataclass(frozen=True)

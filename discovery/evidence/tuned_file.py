@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from discovery.config import Config
-from discovery.config.reading import differences
 from discovery.evidence.tuning import Tuned, grid, tune
 from discovery.host.processes import all_devices, primary, same_text
 from discovery.search import situation, streams
 from discovery.search.streams import Purpose
 from mpo import treefile
+from mpo.claim import differences
 from mpo.errors import RequestError, place_to_write
 
 Say = Callable[[str], None]

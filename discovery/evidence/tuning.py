@@ -24,7 +24,7 @@ from discovery.evidence.statistics import Mean
 from discovery.search.cohort import Cohort
 from discovery.search.situation import Situation, algorithm
 from mpo import paths
-from mpo.jsonlines import numbers, strict
+from mpo.log import numbers, strict
 from mpo.train import Algorithm, stacked
 
 FACTORS = (0.1, 0.3, 1.0, 3.0)

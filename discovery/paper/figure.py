@@ -1,6 +1,5 @@
 """Figures of the paper: landscapes on one colour scale, with dots where a training went."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from discovery.paper.request import Made, Request, Say
 from discovery.report import Page
 from discovery.search import situation, streams
 from discovery.search.streams import Purpose
-from mpo import treefile
+from mpo.claim import Claim
+from mpo.errors import RequestError
 
 ASKED = "asked.json"
 """What the trajectories in the folder of a panel were recorded for."""
@@ -37,8 +37,7 @@ def measure(request: Request, row: Row, out: Path, say: Say) -> None:
     for (name, one), path in zip(asked.contestants.items(), _paths(asked, folder), strict=True):
         say(f"{row.name}: training under {name}")
         trajectory.record(one.objective, ground, key, agents=_agents(request)).save(path)
-    text = json.dumps(_wanted(request, asked), indent=2) + "\n"
-    treefile.replace(folder / ASKED, text.encode())
+    _claim(folder).write(_wanted(request, asked))
 
 
 def show(request: Request, out: Path) -> Made:
@@ -73,13 +72,17 @@ def _drawn(request: Request, row: Row, out: Path) -> str | None:
 def _recorded(request: Request, asked: Evaluation, folder: Path) -> dict[str, Trajectory] | None:
     """Return the trajectory of every objective, if `folder` has them of what is asked."""
     try:
-        held = json.loads((folder / ASKED).read_text())
-    except (OSError, ValueError):
+        held = _claim(folder).read()
+    except RequestError:
         return None
-    if held != _wanted(request, asked):
+    if held is None or _claim(folder).changes(_wanted(request, asked), held):
         return None
     paths = _paths(asked, folder)
     return {n: trajectory.load(path) for n, path in zip(asked.contestants, paths, strict=True)}
+
+
+def _claim(folder: Path) -> Claim:
+    return Claim(folder, ASKED, "record of trainings")
 
 
 def _wanted(request: Request, asked: Evaluation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery.evidence import Returns, Store, Table, markdown
-from discovery.evidence.evaluation import ASKED, RESULTS, RETURNS, held_evaluation, read_table
+from discovery.evidence.evaluation import ASKED, RESULTS, RETURNS, claim, read_table
 from discovery.evidence.figures import seeds_chart
 from discovery.report.page import Page, asked, figures
 from discovery.search import user_file
@@ -21,11 +21,12 @@ def is_one(folder: Path) -> bool:
 
 def page(folder: Path) -> Page:
     """Return the report; draws its figure, too."""
-    held = held_evaluation(folder)
+    held = claim(folder).read() or {}
     store = Store(folder / RETURNS)
     results = _results(folder)
     table = None if results is None else results[0]
-    returns = _common(store, [r.name for r in table.rows] if table else list(held["objectives"]))
+    names = [row.name for row in table.rows] if table else [*held.get("objectives", {})]
+    returns = _common(store, names)
     title = f"{_named(held)}: {', '.join(returns)}" if returns else _named(held)
     if returns:
         levels = dict(table.levels) if table else {}

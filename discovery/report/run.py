@@ -15,9 +15,8 @@ from discovery.report import closed_form
 from discovery.report.page import Page, asked, figures
 from discovery.runs.folder import Folder
 from discovery.search import user_file
-from mpo import jsonlines as log
 from mpo.errors import RequestError
-from mpo.jsonlines import Line
+from mpo.log import JsonLog, Line
 from mpo.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -207,7 +206,7 @@ def _digest(data: Any) -> str | None:
 
 def _lines(folder: Folder) -> list[Line]:
     wanted = ("generation", "mean", "best", "worst", "middle", "start", "seconds")
-    found = log.lines(folder.metrics)
+    found = JsonLog(folder.metrics).lines()
     for number_, line in enumerate(found, 1):
         if any(name not in line for name in wanted):
             raise RequestError(f"{folder.metrics} is damaged: line {number_} is no generation's")

@@ -25,7 +25,7 @@ from discovery.search import situation, streams
 from discovery.search.search import Search
 from discovery.search.streams import Purpose
 from mpo import paths, treefile
-from mpo.jsonlines import Line
+from mpo.log import Line
 from mpo.versions import versions
 
 

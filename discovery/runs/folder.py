@@ -1,16 +1,11 @@
 """A run's folder: whose it is, what it was begun with, and where its parts are."""
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from discovery.config import Config
-from discovery.config.reading import differences
-from discovery.host.locked import LOCK, locked
-from mpo import treefile
-from mpo.errors import RequestError
+from mpo.claim import Claim
 
 
 @dataclass(frozen=True)
@@ -68,37 +63,11 @@ class Folder:
         """The page for people."""
         return self.path / "report.md"
 
-    @contextmanager
-    def claimed(self, config: Config) -> Iterator[None]:
+    def claimed(self, config: Config) -> AbstractContextManager[None]:
         """Hold the folder for a run of `config`, which it was made for or is made for now.
 
         Raises:
           RequestError: it belongs to a run of another description, another process is at
             work in it, or it cannot be written to.
         """
-        self._refuse_other(config)
-        with locked(self.path):
-            self._refuse_other(config)  # another process may have been first
-            if not self.config.exists():
-                text = json.dumps(config.as_json(), indent=2) + "\n"
-                treefile.replace(self.config, text.encode())
-            yield
-
-    def _refuse_other(self, config: Config) -> None:
-        if not self.config.exists():
-            if self.path.is_dir() and any(p.name != LOCK for p in self.path.iterdir()):
-                raise RequestError(
-                    f"{self.path} holds files that are no run's: choose another folder with --out"
-                )
-            return
-        try:
-            held = json.loads(self.config.read_text())
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RequestError(
-                f"{self.config} cannot be read ({error}): move {self.path} away to begin anew"
-            ) from error
-        if odd := differences(config.as_json(), held if isinstance(held, dict) else {}):
-            raise RequestError(
-                f"{self.path} holds a run with other settings ({'; '.join(odd)}): repeat the "
-                "request it was begun with to continue it, or choose another folder with --out"
-            )
+        return Claim(self.path, self.config.name, "run").held(config.as_json())

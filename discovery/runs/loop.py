@@ -19,7 +19,7 @@ from discovery.runs.checkpoints import Checkpoints
 from discovery.runs.folder import Folder
 from discovery.runs.watch import Watcher
 from discovery.search.search import Measured, Search, State
-from mpo import jsonlines as log
+from mpo.log import JsonLog, Line
 from mpo.versions import versions
 
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "evosax", "optax", "brax", "numpy")
@@ -35,7 +35,7 @@ class Progress:
     """
 
     state: State
-    lines: list[log.Line]
+    lines: list[Line]
 
 
 def climb(search: Search, folder: Folder, watcher: Watcher, stop: Stop) -> Progress:
@@ -59,7 +59,7 @@ def climb(search: Search, folder: Folder, watcher: Watcher, stop: Stop) -> Progr
             spent += time.monotonic() - before
             line |= {"seconds": round(spent, 3)}
             if primary():
-                log.append(folder.metrics, line)
+                JsonLog(folder.metrics).add(line)
                 checkpoints.save(done + 1, state, {"versions": versions(*PACKAGES)})
             lines.append(line)
             watcher.generation(line)
@@ -68,7 +68,7 @@ def climb(search: Search, folder: Folder, watcher: Watcher, stop: Stop) -> Progr
         checkpoints.close()
 
 
-def _generation(search: Search, state: State) -> tuple[State, log.Line]:
+def _generation(search: Search, state: State) -> tuple[State, Line]:
     clock = _Clock()
     members, asked = jax.block_until_ready(search.ask(state))
     clock.lap("ask")
@@ -81,7 +81,7 @@ def _generation(search: Search, state: State) -> tuple[State, log.Line]:
     return told, _line(search, state, told, measured) | {"split": clock.laps}
 
 
-def _line(search: Search, before: State, after: State, measured: Measured) -> log.Line:
+def _line(search: Search, before: State, after: State, measured: Measured) -> Line:
     finite = measured.members[np.isfinite(measured.members)]
     zeta = np.asarray(search.strategy.mean(after.strategy))
     some = finite.size > 0
@@ -100,7 +100,7 @@ def _line(search: Search, before: State, after: State, measured: Measured) -> lo
 
 def _resume(
     search: Search, folder: Folder, checkpoints: Checkpoints, watcher: Watcher
-) -> tuple[State, list[log.Line]]:
+) -> tuple[State, list[Line]]:
     state = search.init()
     if primary():
         found = checkpoints.newest(state, watcher.say)
@@ -113,9 +113,11 @@ def _resume(
                     f"of an uninterrupted one: {', '.join(changed)}"
                 )
     state = jax.tree.map(jnp.asarray, same_everywhere(state))
-    lines = log.cut(folder.metrics, int(state.generation)) if primary() else []
+    generation = int(state.generation)  # of the checkpoint, which has seen no later lines
+    log = JsonLog(folder.metrics)
+    lines = log.cut(lambda line: line["generation"] < generation) if primary() else []
     if lines:
-        watcher.say(f"going on after generation {int(state.generation)}")
+        watcher.say(f"going on after generation {generation}")
     return state, lines
 
 

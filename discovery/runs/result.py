@@ -14,7 +14,7 @@ from discovery.evidence.statistics import Mean
 from discovery.evidence.trajectory import Trajectory
 from discovery.runs.folder import Folder
 from mpo.errors import RequestError
-from mpo.jsonlines import numbers, strict
+from mpo.log import numbers, strict
 from mpo.objectives import Objective
 
 FOUND = "found"

@@ -13,7 +13,7 @@ from discovery.config import Config
 from discovery.runs.watch import Everyone, Lines, Rates, Terminal, Watcher
 from mpo import treefile
 from mpo.errors import RequestError, unknown
-from mpo.jsonlines import Line
+from mpo.log import Line
 
 
 class TensorBoard(Watcher):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from discovery.evidence.statistics import number
 from discovery.host.processes import same_everywhere
 from discovery.host.stopping import Interrupted, Stop
-from mpo.jsonlines import Line
+from mpo.log import Line
 
 
 class Watcher(ABC):

@@ -1,7 +1,6 @@
 """Reference agents from one training: for every level of skill asked for, the nearest snapshot."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from envs.agents import catalogue, files
 from envs.agents.agent import Agent, Measurement, Provenance, measure
 from envs.base import Task
 from envs.ppo import PPO, Line, Settings, TrainState
-from mpo import treefile
-from mpo.errors import RequestError, place_to_write
+from mpo.claim import Claim
+from mpo.errors import RequestError
 from mpo.settings import Checked, count
 from mpo.versions import versions
 
@@ -69,26 +68,30 @@ class Outcome:
 
 
 def train(request: Request, report: Callable[[Line], None] = lambda _: None) -> Outcome:
-    """Train until every target was passed, or the steps are used up."""
+    """Train until every target was passed, or the steps are used up.
+
+    Raises:
+      RequestError: the folder holds another training, or another process is at work in it.
+    """
     task = registry.task(request.task, backend=request.backend)
     start = catalogue.load(request.start_from).params if request.start_from else None
-    _claim(request)
     ladder = _Ladder(request, task)
-    key = jax.random.key(request.seed)
     learner = PPO(task, request.settings)  # type: ignore[arg-type]  # an environment, by its defaults
-    ppo.train(
-        learner,
-        key,
-        request.folder,
-        chunk=max(1, round(BETWEEN / request.settings.batch)),
-        policy=start,
-        visit=ladder.visit,
-        report=report,
-    )
-    lines = ppo.read_log(request.folder)
-    best = max(line["return"] for line in lines if line["confirmed"])
-    missed = tuple(target for target in request.targets if best < target)
-    return Outcome({t: ladder.finish(t) for t in request.targets}, missed, best)
+    claim = Claim(request.folder, "config.json", "training")
+    with claim.held({**dataclasses.asdict(request), "folder": None}):
+        ppo.train(
+            learner,
+            jax.random.key(request.seed),
+            request.folder,
+            chunk=max(1, round(BETWEEN / request.settings.batch)),
+            policy=start,
+            visit=ladder.visit,
+            report=report,
+        )
+        lines = ppo.read_log(request.folder)
+        best = max(line["return"] for line in lines if line["confirmed"])
+        missed = tuple(target for target in request.targets if best < target)
+        return Outcome({t: ladder.finish(t) for t in request.targets}, missed, best)
 
 
 @dataclass(frozen=True)
@@ -157,19 +160,3 @@ def _provenance(request: Request, target: float, steps: int, seen: Measurement) 
         settings={**dataclasses.asdict(request.settings), "start_from": request.start_from},
         versions=versions("jax", "jaxlib", "brax", "mujoco", "optax", "numpy"),
     )
-
-
-def _claim(request: Request) -> None:
-    """Make the folder this request's own; refuse one that holds another training."""
-    wanted = json.loads(json.dumps({**dataclasses.asdict(request), "folder": None}))
-    path = request.folder / "config.json"
-    with place_to_write(request.folder):
-        request.folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            treefile.replace(path, (json.dumps(wanted, indent=2) + "\n").encode())
-    held = json.loads(path.read_text())
-    if odd := [name for name in wanted if held.get(name) != wanted[name]]:
-        raise RequestError(
-            f"{request.folder} holds a training with other {', '.join(odd)}: "
-            "repeat that request to continue it, or choose another folder"
-        )

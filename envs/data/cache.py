@@ -1,16 +1,15 @@
 """The cache: a dataset is made once for each recipe, also when several processes ask at once."""
 
-import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from envs.data import archive
 from envs.data.archive import DatasetError
 from envs.data.dataset import Dataset, load
 from envs.data.recipe import Recipe
-from mpo.errors import RequestError, cannot_write
+from mpo.claim import waited_for
 
 VARIABLE = "DISCOVERY_CACHE"
 
@@ -35,7 +34,8 @@ def cached(recipe: Recipe, make: Callable[[Path], object], folder: Path | None =
     path = folder / f"{recipe.task}-{recipe.kind}-{recipe.rows}-{recipe.digest[:16]}.npz"
     if (found := _usable(path, recipe)) is not None:
         return found
-    with _locked(path.with_suffix(".lock")):
+    hint = f"set ${VARIABLE} to a folder that can be written to"
+    with waited_for(path.with_suffix(".lock"), hint):
         if (found := _usable(path, recipe)) is not None:
             return found
         for left in archive.partials(path):
@@ -51,22 +51,3 @@ def _usable(path: Path, recipe: Recipe) -> Dataset | None:
     except DatasetError:
         return None
     return found if found.about.recipe == recipe else None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        if cannot_write(path, error) is None:
-            raise
-        raise RequestError(
-            f"cannot write to the cache {path.parent}: {error.strerror}; set ${VARIABLE} to a "
-            "folder that can be written to"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

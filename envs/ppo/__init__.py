@@ -3,7 +3,8 @@
 from envs.ppo.environment import Environment
 from envs.ppo.learner import PPO, TrainState, advantages
 from envs.ppo.settings import Settings, preset
-from envs.ppo.training import Line, read_log, train
+from envs.ppo.training import read_log, train
+from mpo.log import Line
 
 __all__ = [
     "PPO",

@@ -1,6 +1,5 @@
 """The host's side of a training: compiled chunks, after each a line in the log and a checkpoint."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,10 +11,8 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from envs.ppo.learner import PPO, Metrics, TrainState
-from mpo import jsonlines, treefile
-
-Line = jsonlines.Line
-"""What is logged of a chunk: `iteration`, `steps`, `seconds`, and what was measured."""
+from mpo import treefile
+from mpo.log import JsonLog, Line
 
 Visit = Callable[[TrainState], Mapping[str, Any]]
 """Called after each chunk; what it returns is logged, and a true `enough` ends the training."""
@@ -45,9 +42,10 @@ def train(
       visit: looks at the state after each chunk.
       report: is handed each line of the log, for a display.
     """
-    checkpoint, log = folder / "checkpoint.npz", folder / "metrics.jsonl"
+    checkpoint, log = folder / "checkpoint.npz", _log(folder)
     state = _resume(ppo, key, policy, checkpoint)
-    lines = _kept(log, int(state.iteration))
+    # A chunk may have been logged whose checkpoint was not written.
+    lines = log.cut(lambda line: line["iteration"] <= int(state.iteration))
     enough = bool(lines and lines[-1].get("enough"))
     spent = lines[-1]["seconds"] if lines else 0.0
     while not enough and int(state.iteration) < ppo.settings.iterations:
@@ -64,7 +62,7 @@ def train(
             **_summary(metrics),
             **visited,
         }
-        _append(log, line)
+        log.add(line)
         treefile.replace(checkpoint, treefile.pack(state))
         report(line)
         enough = bool(visited.get("enough"))
@@ -72,8 +70,12 @@ def train(
 
 
 def read_log(folder: Path) -> list[Line]:
-    """Return the lines logged in `folder` that are whole; an interruption may cut off the last."""
-    return jsonlines.lines(folder / "metrics.jsonl")
+    """Return a line for each chunk: `iteration`, `steps`, `seconds`, and what was measured."""
+    return _log(folder).lines()
+
+
+def _log(folder: Path) -> JsonLog:
+    return JsonLog(folder / "metrics.jsonl")
 
 
 def _resume(ppo: PPO, key: PRNGKeyArray, policy: Any, checkpoint: Path) -> TrainState:
@@ -93,19 +95,6 @@ def _init(ppo: PPO, key: PRNGKeyArray, policy: Any) -> TrainState:
 @partial(jax.jit, static_argnums=(0, 2))
 def _run(ppo: PPO, state: TrainState, length: int) -> tuple[TrainState, Metrics]:
     return jax.lax.scan(lambda s, _: ppo.iterate(s), state, None, length=length)
-
-
-def _kept(log: Path, iteration: int) -> list[Line]:
-    """Drop the lines of a chunk that was logged but whose checkpoint was not written."""
-    lines = [line for line in read_log(log.parent) if line["iteration"] <= iteration]
-    treefile.replace(log, "".join(json.dumps(line) + "\n" for line in lines).encode())
-    return lines
-
-
-def _append(log: Path, line: Line) -> None:
-    with log.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
 
 
 def _summary(metrics: Metrics) -> Line:

@@ -17,7 +17,7 @@ from llm_transfer.experiment.ledger import (
     Cell,
     Ledger,
     Result,
-    agreed,
+    check,
 )
 from llm_transfer.experiment.measure import measured
 from llm_transfer.experiment.routes import finetuned
@@ -139,7 +139,7 @@ def _filled(
     report: Report | None,
 ) -> Ledger:
     digests = _digests(settings, losses)
-    agreed(folder, settings, digests)
+    check(folder, settings, digests)
     lab = Lab(settings, folder)
     _check_rewards(lab, losses)
     if not (folder / RESULTS).exists():

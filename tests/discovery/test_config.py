@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from discovery import config
-from discovery.config.reading import differences
 from discovery.config.sections import SECTIONS
 from discovery.runs.discover import check
+from mpo.claim import differences
 from mpo.errors import RequestError
 
 QUICK = config.preset("quick")

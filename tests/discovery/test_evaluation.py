@@ -20,12 +20,12 @@ from discovery.evidence.evaluation import Evaluation, earlier, run
 from discovery.evidence.statistics import Mean
 from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.evidence.tuning import FACTORS
-from discovery.host.locked import locked
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted
 from discovery.search import situation, streams
 from discovery.search.cohort import Cohort
 from discovery.search.streams import Purpose
+from mpo.claim import locked
 from mpo.errors import RequestError
 from mpo.train import stacked
 from tests.discovery.conftest import TINY

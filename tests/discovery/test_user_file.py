@@ -12,13 +12,13 @@ import envs
 import mpo
 from discovery import config
 from discovery.cli import main
-from discovery.config.reading import differences
 from discovery.config.sections import ENOUGH, RECIPE
 from discovery.host.processes import all_devices
 from discovery.search import situation
 from discovery.search.cohort import Cohort
 from discovery.search.streams import Purpose
 from envs import data
+from mpo.claim import differences
 from mpo.errors import RequestError
 from mpo.train import stacked
 

@@ -14,8 +14,8 @@ from envs import agents, ppo, registry
 from envs.agents import training
 from envs.base import Defaults, Response, Task
 from envs.ppo import Settings
-from envs.ppo import training as ppo_training
 from mpo.errors import RequestError
+from mpo.log import JsonLog
 from mpo.policies import GaussianPolicy
 
 SETTINGS = Settings(
@@ -125,15 +125,15 @@ def test_a_visit_killed_before_its_checkpoint_is_repeated_as_it_was(tmp_path, mo
     monkeypatch.setattr(training, "measure", unlucky)
     whole, parts = request(tmp_path / "whole", 8.0, 9.0), request(tmp_path / "parts", 8.0, 9.0)
     expected = training.train(whole)
-    append, seen = ppo_training._append, []
+    add, seen = JsonLog.add, []
 
     def killed(log, line):
         if line["iteration"] not in seen:
             seen.append(line["iteration"])
             raise KeyboardInterrupt
-        append(log, line)
+        add(log, line)
 
-    monkeypatch.setattr(ppo_training, "_append", killed)
+    monkeypatch.setattr(JsonLog, "add", killed)
     outcome = None
     while outcome is None:
         with contextlib.suppress(KeyboardInterrupt):
@@ -149,7 +149,7 @@ def test_a_visit_killed_before_its_checkpoint_is_repeated_as_it_was(tmp_path, mo
 
 def test_a_folder_belongs_to_one_request(tmp_path):
     training.train(request(tmp_path, 8.0))
-    with pytest.raises(RequestError, match=r"holds a training with other targets, seed"):
+    with pytest.raises(RequestError, match=r"another training \(seed: 1, was 0; targets"):
         training.train(request(tmp_path, 9.0, seed=1))
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 0
 
@@ -191,5 +191,5 @@ def test_a_wrong_request_writes_nothing(wrong, words, tmp_path):
 @pytest.mark.parametrize("folder", ["file", "file/deeper", "x" * 300])
 def test_an_unwritable_folder_is_a_wrong_request(folder, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RequestError, match=r"cannot write .*; choose a place"):
+    with pytest.raises(RequestError, match="; choose a place"):
         training.train(request(tmp_path / folder, 8.0))

@@ -64,7 +64,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path, tiny):
 @pytest.mark.parametrize("content", ["", "{", "\xff", "[]"])
 def test_a_config_that_cannot_be_read_is_refused(tmp_path, tiny, content):
     (tmp_path / "config.json").write_bytes(content.encode("latin1"))
-    with pytest.raises(RequestError, match=r"cannot be read|holds a run with other settings"):
+    with pytest.raises(RequestError, match=r"cannot be read|is damaged"):
         Folder(tmp_path).claimed(tiny).__enter__()
 
 

@@ -54,7 +54,7 @@ def test_killed_at_every_kind_of_point_it_ends_with_the_same_numbers(command, wh
     folder = tmp_path / "run"
     killed(folder, "discovery.search.search.Search.train", 1)
     assert generations(folder) == 0
-    killed(folder, "mpo.jsonlines.append", 1)
+    killed(folder, "mpo.log.JsonLog.add", 1)
     assert generations(folder) == 1
     killed(folder, "discovery.runs.checkpoints.Checkpoints.save", 2)
     assert generations(folder) == 2
@@ -105,7 +105,7 @@ def test_interrupted_it_stops_after_the_generation(command, tmp_path):
         append(*arguments)
         signal.raise_signal(signal.SIGINT)
 
-    with at_call("mpo.jsonlines.append", 2, interrupted):
+    with at_call("mpo.log.JsonLog.add", 2, interrupted):
         done = command.run(tmp_path / "run")
     assert done.returncode == 130
     assert "stopped after generation 2 of 4; the same command goes on" in done.stderr
@@ -152,7 +152,7 @@ def no_space(function, *arguments):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("full", ["mpo.jsonlines.append", "mpo.treefile.replace"])
+@pytest.mark.parametrize("full", ["mpo.log.JsonLog.add", "mpo.treefile.replace"])
 def test_a_full_disk_is_said_and_loses_nothing(command, tmp_path, whole, full):
     """A line of the log cannot be written, or a file of the result."""
     folder = tmp_path / "run"
