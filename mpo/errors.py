@@ -17,7 +17,18 @@ class RequestError(ValueError):
 
     Its message is one line that says what is wrong and what to do. The command
     line turns it into exit status 2; nothing has been written when it is raised.
+
+    Attributes:
+      kind: of an unknown name, what it was to be the name of; empty for another fault.
+      name: that is unknown.
+      known: the names there are.
+      suggestion: the one of them that was probably meant.
     """
+
+    kind: str = ""
+    name: str = ""
+    known: tuple[str, ...] = ()
+    suggestion: str | None = None
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
@@ -25,7 +36,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     names = sorted(map(str, known))
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return RequestError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
+    error = RequestError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
+    error.kind, error.name, error.known = kind, name, tuple(names)
+    error.suggestion = close[0] if close else None
+    return error
 
 
 def cannot_write(path: Path, error: OSError) -> RequestError | None:

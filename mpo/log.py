@@ -18,6 +18,9 @@ from mpo import treefile
 
 Line = dict[str, Any]
 
+Say = Callable[[str], None]
+"""Is told, in a line for people, what goes on."""
+
 
 @dataclass(frozen=True)
 class Log:

@@ -1,7 +1,7 @@
 """An evaluation in a folder: what was asked, every return as it comes, the table in the end."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,10 @@ from discovery.search.streams import Purpose
 from mpo import treefile
 from mpo.claim import Claim, differences
 from mpo.errors import RequestError
+from mpo.log import Say
 from mpo.objectives import OBJECTIVES, Objective
 from mpo.train import Algorithm
 from mpo.versions import versions
-
-Say = Callable[[str], None]
 
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "optax", "brax", "numpy")
 ASKED, RETURNS, RESULTS = "evaluation.json", "returns.csv", "results.json"

@@ -1,7 +1,7 @@
 """Tuned settings in a file: where they were tuned, and each objective's as soon as it is found."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,7 @@ from discovery.search.streams import Purpose
 from mpo import treefile
 from mpo.claim import differences
 from mpo.errors import RequestError, place_to_write
-
-Say = Callable[[str], None]
+from mpo.log import Say
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What is asked of a table or figure: its rows, at which scale, over how many seeds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +12,6 @@ from discovery.paper.exhibit import Exhibit, Row
 from discovery.report import Page
 from discovery.search import situation
 from mpo.errors import RequestError
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from mpo.log import Say
+
 KEEP = 3
 """Checkpoints that are kept: the newest, and those before it to fall back on."""
-
-Say = Callable[[str], None]
 
 
 class Restored(NamedTuple):

@@ -23,20 +23,20 @@ from discovery.search.cohort import Cohort
 from discovery.search.search import Search, State
 from discovery.search.streams import Purpose
 from mpo.errors import RequestError, unknown
+from mpo.log import Say
 from mpo.objectives import Objective
 from mpo.train import Algorithm
 
 GROUP = "discovery.selections"
 
-Told = Callable[[str], None]
 Scores = Mapping[str, Float[np.ndarray, "seeds"]]
-Measure = Callable[[Mapping[str, Objective], int, Path, Told], Scores]
+Measure = Callable[[Mapping[str, Objective], int, Path, Say], Scores]
 """Candidates, seeds of each, a folder of its own to go on in, and whom to tell what it is doing,
 to the score of each candidate with every seed: higher is better, not finite is failed."""
 
 
 def select(
-    search: Search, state: State, folder: Folder, told: Told
+    search: Search, state: State, folder: Folder, told: Say
 ) -> tuple[str, dict[str, Mean], Algorithm]:
     """Return the candidate of the best mean score by name, all means, and its algorithm."""
     zetas, asked = search.candidates(state), search.config.evaluation

@@ -4,7 +4,7 @@ What `discovery run` selects by with `evaluation.selection = "language_model"`.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from llm_transfer.experiment import environment
 from llm_transfer.experiment.settings import TINY, Settings
 from llm_transfer.threads import threads
 from mpo.errors import unknown
+from mpo.log import Say
 from mpo.objectives import Objective
 from mpo.settings import build
 
@@ -42,7 +43,7 @@ class LanguageModel:
         candidates: Mapping[str, Objective],
         seeds: int,
         folder: Path,
-        told: Callable[[str], None],
+        told: Say,
     ) -> dict[str, np.ndarray]:
         """Return the score of each candidate with every seed; results are kept in `folder`."""
         environment.prepare(self.settings.model, self.settings.data)

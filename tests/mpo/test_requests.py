@@ -110,6 +110,9 @@ def test_settings_may_be_traced():
 
 def test_only_a_close_name_is_suggested():
     assert "did you mean" not in str(unknown("task", "zzz", ["hopper", "ant"]))
+    error = unknown("task", "hoper", ["hopper", "ant"])
+    assert (error.kind, error.name, error.known) == ("task", "hoper", ("ant", "hopper"))
+    assert (error.suggestion, unknown("task", "zzz", ["hopper"]).suggestion) == ("hopper", None)
     assert str(unknown("task", "hoper", ["hopper", "ant"])) == (
         "unknown task 'hoper': did you mean 'hopper'? known are ant, hopper"
     )

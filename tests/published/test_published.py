@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from discovery import config
+from discovery.evidence import evaluation
+
 HERE = Path(__file__).parent
 RUN = HERE.parents[1] / "docs/results/searches/bandit-shuffled"
 
@@ -40,3 +43,17 @@ def test_quick_is_the_run_that_was_published(made):
         found = [mean, max(members), min(members), middle, start]
         said = [line[name] for name in ("mean", "best", "worst", "middle", "start")]
         np.testing.assert_allclose(found, said, rtol=1e-6)
+
+
+EVALUATIONS = sorted((HERE.parents[1] / "docs/results").rglob("evaluation.json"))
+
+
+@pytest.mark.parametrize("path", EVALUATIONS, ids=lambda path: path.parent.name)
+def test_a_published_evaluation_goes_on_by_the_request_it_was_made_by(path):
+    """Whatever version wrote its folder."""
+    held = json.loads(path.read_text())
+    parts = ("task", "data", "training", "seed")
+    described = config.from_json({name: held[name] for name in parts}).as_json()
+    request = {name: described[name] for name in parts}
+    request |= {"episodes": held["episodes"], "objectives": held["objectives"]}
+    assert evaluation.claim(path.parent).changes(request, held) == []
