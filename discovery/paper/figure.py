@@ -11,12 +11,13 @@ from discovery.evidence.landscape import Grid, draw
 from discovery.evidence.trajectory import Trajectory
 from discovery.host.processes import all_devices
 from discovery.paper.exhibit import Row
-from discovery.paper.request import Made, Request, Say
+from discovery.paper.request import Made, Request
 from discovery.report import Page
 from discovery.search import situation, streams
 from discovery.search.streams import Purpose
 from mpo.claim import Claim
 from mpo.errors import RequestError
+from mpo.log import Say
 
 ASKED = "asked.json"
 """What the trajectories in the folder of a panel were recorded for."""

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from discovery import report
 from discovery.paper import figure, table
 from discovery.paper.exhibit import Row
-from discovery.paper.request import Made, Request, Say
+from discovery.paper.request import Made, Request
 from mpo import treefile
+from mpo.log import Say
 
 
 @dataclass(frozen=True)

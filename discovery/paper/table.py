@@ -15,9 +15,10 @@ from discovery.evidence.statistics import number, signed
 from discovery.evidence.table import Row as Line
 from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.paper.exhibit import Row
-from discovery.paper.request import Made, Request, Say
+from discovery.paper.request import Made, Request
 from discovery.report import Page
 from mpo import treefile
+from mpo.log import Say
 from mpo.objectives import OBJECTIVES
 
 NOT_SHIPPED, NOT_MEASURED = "not shipped", "not measured"
