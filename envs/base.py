@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num, PRNGKeyArray
+from typing_extensions import override
 
 from mpo.errors import unknown
 from mpo.pytree import pytree
@@ -102,8 +103,8 @@ class Task(Checked, ABC):
     defaults: ClassVar[Defaults] = Defaults()
 
     @classmethod
+    @override
     def called(cls) -> str:
-        """Return what messages call a task of this class."""
         return f"task {cls.name!r}"
 
     @property

@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from envs.base import Defaults, Params, Response, Task
 from mpo.errors import unknown
@@ -52,18 +53,22 @@ class Reach(Task):
     )
 
     @property
+    @override
     def policy(self) -> GaussianPolicy:
         """The architecture of this task's agents: linear."""
         return GaussianPolicy(observation_size=2, action_size=2, hidden=())
 
+    @override
     def initial(self, key: PRNGKeyArray) -> Params:
         """Draw a fresh agent: it hardly looks where it is, and stumbles."""
         return self.policy.init(key)
 
+    @override
     def start(self, key: PRNGKeyArray) -> Float[Array, " 2"]:
         """Draw a place to start from."""
         return jax.random.normal(key, (2,))
 
+    @override
     def respond(self, params: Params, start: Float[Array, " 2"], key: PRNGKeyArray) -> Response:
         """Walk from `start` and return the whole response."""
 
@@ -75,16 +80,18 @@ class Reach(Task):
 
         return jax.lax.scan(step, start, jax.random.split(key, self.horizon))[1]
 
+    @override
     def score(
         self, params: Params, start: Float[Array, " 2"], key: PRNGKeyArray
     ) -> Float[Array, ""]:
-        """Return only the true return of `respond(params, start, key)`."""
         return self.respond(params, start, key).total
 
+    @override
     def agents(self) -> tuple[str, ...]:
         """Return the names of the reference agents, from the least to the most skilled."""
         return tuple(WALKERS)
 
+    @override
     def agent(self, level: str) -> GaussianParams:
         """Return the parameters of the walker `level`."""
         if level not in WALKERS:

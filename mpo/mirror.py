@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.potentials.base import OmegaPotential, Potential, Progress
 from mpo.pytree import pytree
@@ -35,10 +36,12 @@ class Numeric(OmegaPotential):
     potential: Potential
     panels: int = field(default=64, metadata={"static": True})
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return φ⁻¹(x) of the wrapped potential."""
         return self.potential(log_x, progress)
 
+    @override
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return the x ∈ [e^-100, e^10] at which φ⁻¹ crosses y, by bisection to float precision.
 
@@ -53,6 +56,7 @@ class Numeric(OmegaPotential):
 
         return jnp.exp(jax.lax.custom_root(excess, jnp.zeros_like(y), _bisected, divided))
 
+    @override
     def area(
         self, log_a: Float[Array, ""], log_b: Float[Array, ""], progress: Progress = 0.0
     ) -> Float[Array, ""]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from typing_extensions import override
+
 from mpo.errors import RequestError
 from mpo.settings import Checked, build, count, number, one_of
 
@@ -23,11 +25,12 @@ class Section(Checked):
         return build(cls, cls.called(), values)
 
     @classmethod
+    @override
     def called(cls) -> str:
-        """Return the name of the section."""
         return cls.__name__.lower()
 
     @classmethod
+    @override
     def place(cls, name: str, what: str) -> str:
         """Return how a setting is called in messages and on the command line."""
         return f"{what}.{name}"
@@ -106,6 +109,7 @@ class Data(Section):
                     raise RequestError(f"data.{name} is of a file: give data.path too")
 
     @classmethod
+    @override
     def of(cls: type[S], values: Mapping[str, Any]) -> S:
         """Return the dataset with these settings; that of a file knows what is in it.
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from typing_extensions import override
+
 from discovery.config import Config
 from discovery.runs.watch import Everyone, Lines, Rates, Terminal, Watcher
 from mpo import treefile
@@ -26,6 +28,7 @@ class TensorBoard(Watcher):
         self._writer = SummaryWriter(str(folder / "tensorboard"), write_to_disk=True)
         stack.callback(self._writer.close)
 
+    @override
     def generation(self, line: Line) -> None:
         """Write its numbers."""
         for name, value in _scalars(line).items():
@@ -53,6 +56,7 @@ class WeightsAndBiases(Watcher):
         )
         stack.callback(self._run.finish)
 
+    @override
     def generation(self, line: Line) -> None:
         """Send its numbers."""
         self._run.log(_scalars(line), step=line["generation"])

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from discovery.evidence.statistics import number
 from discovery.host.processes import same_everywhere
 from discovery.host.stopping import Interrupted, Stop
@@ -34,18 +36,18 @@ class Everyone(Watcher):
 
     watchers: Sequence[Watcher]
 
+    @override
     def say(self, text: str) -> None:
-        """Take note of a line."""
         for watcher in self.watchers:
             watcher.say(text)
 
+    @override
     def phase(self, text: str) -> None:
-        """Take note of what the run does now."""
         for watcher in self.watchers:
             watcher.phase(text)
 
+    @override
     def generation(self, line: Line) -> None:
-        """Take note of a generation."""
         for watcher in self.watchers:
             watcher.generation(line)
 
@@ -60,6 +62,7 @@ class Stopper(Watcher):
 
     stop: Stop
 
+    @override
     def phase(self, text: str) -> None:
         """End the run here, or let it go on.
 
@@ -69,6 +72,7 @@ class Stopper(Watcher):
         if same_everywhere(self.stop()):
             raise Interrupted(f"stopped before {text}; the same command goes on")
 
+    @override
     def generation(self, line: Line) -> None:
         """Leave it: between generations the search asks by itself."""
         return
@@ -116,14 +120,17 @@ class Lines(Watcher):
 
     rates: Rates
 
+    @override
     def say(self, text: str) -> None:
         """Print it."""
         print(text, file=sys.stderr, flush=True)
 
+    @override
     def phase(self, text: str) -> None:
         """Print it."""
         self.say(text)
 
+    @override
     def generation(self, line: Line) -> None:
         """Print how it went."""
         self.say(self.rates.words(line))
@@ -148,14 +155,17 @@ class Terminal(Watcher):
         self._bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
         self._row = self._bar.add_task("", total=rates.generations, phase="preparing", words="")
 
+    @override
     def say(self, text: str) -> None:
         """Print it above the bar."""
         self._bar.console.print(text, highlight=False, markup=False)
 
+    @override
     def phase(self, text: str) -> None:
         """Show it beside the bar."""
         self._bar.update(self._row, phase=text)
 
+    @override
     def generation(self, line: Line) -> None:
         """Move the bar, and show how the generation went."""
         words = self._rates.words(line).split(": ", 1)[1]

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from typing_extensions import override
 
 from envs.bandit import exact
 from envs.bandit.reference import SQUASH, Vector, cauchy_bins, nearest, tilted
@@ -66,8 +67,8 @@ class TokenBandit(Task):
     )
 
     @property
+    @override
     def policy(self) -> TokenPolicy:
-        """The architecture of this task's agents."""
         return ARCHITECTURES[self.architecture](self.vocabulary, self.horizon)
 
     @property
@@ -81,28 +82,33 @@ class TokenBandit(Task):
         """π_ref(a) of each token."""
         return cauchy_bins(self.vocabulary, self.squash)
 
+    @override
     def initial(self, key: PRNGKeyArray) -> Params:
         """Return the agent brought to π_ref by KL minimisation; every key gives the same."""
         return self.agent("reference")
 
+    @override
     def start(self, key: PRNGKeyArray) -> Int[Array, ""]:
         """Draw a context token, uniformly."""
         return jax.random.randint(key, (), 0, self.vocabulary, jnp.int32)
 
+    @override
     def respond(self, params: Params, start: Int[Array, ""], key: PRNGKeyArray) -> Response:
         """Write a response to the context `start`; `reward` is each token's share of the return."""
         tokens = self.policy.sample(params, key, start)
         reward = jnp.asarray(self.token_reward / self.horizon)[tokens]
         return Response(start, tokens, reward, jnp.ones(self.horizon, bool))
 
+    @override
     def score(self, params: Params, start: Int[Array, ""], key: PRNGKeyArray) -> Float[Array, ""]:
-        """Return only the true return of `respond(params, start, key)`."""
         return self.respond(params, start, key).total
 
+    @override
     def agents(self) -> tuple[str, ...]:
         """Return the names of the reference agents: "reference" (π_ref itself), and better ones."""
         return tuple(LEVELS)
 
+    @override
     def agent(self, level: str) -> Params:
         """Return the best agent at its distance from π_ref: π*(a) ∝ π_ref(a) e^{λ r(a)}.
 

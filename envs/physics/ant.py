@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import mujoco
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from envs import agents
 from envs.base import Defaults
@@ -50,26 +51,28 @@ class Ant(PhysicsTask):
     )
 
     @property
+    @override
     def simulator(self) -> Simulator:
-        """The physics."""
         return simulator(_MODEL, self.backend)
 
     @property
+    @override
     def policy(self) -> GaussianPolicy:
-        """The architecture of this task's agents."""
         return GaussianPolicy(observation_size=27, action_size=8)
 
+    @override
     def start(self, key: PRNGKeyArray) -> Start:
-        """Draw one starting state."""
         place, speed = jax.random.split(key)
         rest = self.simulator.rest
         velocity = 0.1 * jax.random.normal(speed, (self.simulator.velocity_size,))
         return Start(rest + uniform(place, rest, 0.1), velocity)
 
+    @override
     def observe(self, state: State) -> Float[Array, " obs"]:
         """Return positions and velocities; where it is in the plane stays hidden."""
         return jnp.concatenate([state.q[2:], state.qd])
 
+    @override
     def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:
         speed = (after.x.pos[0, 0] - before.x.pos[0, 0]) / self.simulator.seconds
         height = after.x.pos[0, 2]
@@ -99,10 +102,12 @@ class ThreeLeggedAnt(Ant):
         ppo=_PPO,
     )
 
+    @override
     def initial(self, key: PRNGKeyArray) -> Any:
         """Return the shipped Ant expert: training adapts a pretrained agent to the constraint."""
         return agents.load("ant/expert").params
 
+    @override
     def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:
         state, reward, healthy = super()._judge(before, after, action)
         used = jnp.sum(jnp.square(action[jnp.array(FOURTH_LEG)]))

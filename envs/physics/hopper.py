@@ -6,6 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
+from typing_extensions import override
 
 from envs.base import Defaults
 from envs.physics.simulator import Model, Simulator, State, simulator, uniform
@@ -36,27 +37,29 @@ class Hopper(PhysicsTask):
     )
 
     @property
+    @override
     def simulator(self) -> Simulator:
-        """The physics."""
         return simulator(_MODEL, self.backend)
 
     @property
+    @override
     def policy(self) -> GaussianPolicy:
-        """The architecture of this task's agents."""
         return GaussianPolicy(observation_size=11, action_size=3)
 
+    @override
     def start(self, key: PRNGKeyArray) -> Start:
-        """Draw one starting state."""
         place, speed = jax.random.split(key)
         rest = self.simulator.rest
         still = jnp.zeros(self.simulator.velocity_size)
         return Start(rest + uniform(place, rest, 5e-3), uniform(speed, still, 5e-3))
 
+    @override
     def observe(self, state: State) -> Float[Array, " obs"]:
         """Return height, angles and velocities; the distance covered stays hidden."""
         height = state.x.pos[:1, 2]
         return jnp.concatenate([height, state.q[2:], jnp.clip(state.qd, -10.0, 10.0)])
 
+    @override
     def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:
         speed = (after.x.pos[0, 0] - before.x.pos[0, 0]) / self.simulator.seconds
         lean = after.q[2]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from typing_extensions import override
 
 from envs import agents
 from envs.base import Response, Task
@@ -63,10 +64,12 @@ class PhysicsTask(Task):
 
     @property
     @abstractmethod
+    @override
     def policy(self) -> GaussianPolicy:
         """The architecture of this task's agents."""
 
     @abstractmethod
+    @override
     def start(self, key: PRNGKeyArray) -> Start:
         """Draw one starting state."""
 
@@ -78,14 +81,17 @@ class PhysicsTask(Task):
     def _judge(self, before: State, after: State, action: Float[Array, " act"]) -> Outcome:
         """Say what the step from `before` to `after` by a clipped `action` paid."""
 
+    @override
     def initial(self, key: PRNGKeyArray) -> Any:
         """Draw a fresh agent."""
         return self.policy.init(key)
 
+    @override
     def agents(self) -> tuple[str, ...]:
         """Return the names of the agents that ship, from the least to the most skilled; roles."""
         return agents.levels(self.name, self.defaults.roles)
 
+    @override
     def agent(self, level: str) -> Any:
         """Return the parameters of the agent `level`: one that ships, by level or role."""
         return agents.load(agents.whole_name(self.name, level, self.defaults.roles)).params
@@ -101,16 +107,16 @@ class PhysicsTask(Task):
         finite = jnp.isfinite(reward) & jnp.all(jnp.isfinite(state.q))
         return Outcome(state, jnp.where(finite, reward, 0.0), healthy & finite)
 
+    @override
     def respond(self, params: Any, start: Start, key: PRNGKeyArray) -> Response:
-        """Let the policy act from `start` and return the whole response."""
 
         def step(carry: Any, t: Array) -> tuple[Any, Response]:
             return self._act(params, key, carry, t)
 
         return jax.lax.scan(step, self._fresh(start), jnp.arange(self.horizon))[1]
 
+    @override
     def score(self, params: Any, start: Start, key: PRNGKeyArray) -> Float[Array, ""]:
-        """Return only the true return of `respond(params, start, key)`, storing no steps."""
 
         def step(carry: Any, t: Array) -> tuple[Any, None]:
             body, total = carry

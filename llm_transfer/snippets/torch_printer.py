@@ -5,6 +5,7 @@ from typing import Any, Final
 import sympy
 from sympy.codegen.cfunctions import expm1, log1p
 from sympy.printing.pytorch import TorchPrinter
+from typing_extensions import override
 
 from llm_transfer.snippets.printers import ArrayPrinter
 from mpo.expressions.functions import logsigmoid, sigmoid
@@ -27,6 +28,7 @@ class Torch(ArrayPrinter, TorchPrinter):
     def _print_stop_gradient(self, expr: Any) -> str:
         return f"({self._print(expr.args[0])}).detach()"
 
+    @override
     def extremum(self, function: str, variable: str, bound: sympy.Expr, like: str) -> str:
         """Return a maximum or minimum of tensors: `torch.clamp` has other gradients at a tie."""
         if not bound.is_number:

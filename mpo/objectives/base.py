@@ -6,6 +6,7 @@ from typing import Any, ClassVar, final
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.potentials.base import Progress
@@ -38,8 +39,8 @@ class Objective(Checked, ABC):
     length_normalise: bool = switch(False)
 
     @classmethod
+    @override
     def called(cls) -> str:
-        """Return what messages call an objective of this class."""
         return f"objective {cls.name!r}"
 
     @final

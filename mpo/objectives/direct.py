@@ -6,6 +6,7 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective, given, log_ratio, margin
@@ -28,8 +29,8 @@ class DPO(Objective):
 
     beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -log σ(β δ)."""
         return -log_sigmoid(self.beta * margin(log_ratio(c)))
 
 
@@ -50,8 +51,8 @@ class CDPO(Objective):
     beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     label_smoothing: Number = number(0.1, at_least=0.0, at_most=0.5)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -(1 - ε) log σ(β δ) - ε log σ(-β δ)."""
         implied = self.beta * margin(log_ratio(c))
         flipped = self.label_smoothing
         return -(1 - flipped) * log_sigmoid(implied) - flipped * log_sigmoid(-implied)
@@ -74,8 +75,8 @@ class IPO(Objective):
 
     beta: Number = number(0.1, above=0.0, tried=(0.01, 0.03, 0.1, 0.3, 1.0))
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return (δ - 1/(2β))²."""
         return jnp.square(margin(log_ratio(c)) - 1 / (2 * self.beta))
 
 
@@ -96,7 +97,7 @@ class WDPO(Objective):
     beta: Number = number(0.1, above=0.0)
     reward_beta: Number = number(1.0, at_least=0.0)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -σ(β₂ (r_w - r_l)) log σ(β₁ δ)."""
         weight = sigmoid(self.reward_beta * margin(given(c.reward)))
         return -weight * log_sigmoid(self.beta * margin(log_ratio(c)))

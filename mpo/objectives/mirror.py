@@ -5,6 +5,7 @@ from typing import ClassVar, final
 
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective, given, margin
@@ -37,8 +38,8 @@ class MPO(Objective):
     lam: Number = number(1.0, at_least=0.0)
     length_normalise: bool = switch(True)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -ψ(π(y_w)) - λ log σ(φ⁻¹(π(y_w)) - φ⁻¹(π(y_l)))."""
         preference = _margin(self.phi_inv, c.logp, progress)
         return -self.psi(c.logp[0], progress) - self.lam * log_sigmoid(preference)
 
@@ -62,8 +63,8 @@ class MPOReference(Objective):
     phi_inv: Potential = field(default_factory=Log)
     beta: Number = number(0.1, above=0.0)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -log σ(β (φ⁻¹(π(y_w)) - φ⁻¹(π_ref(y_w)) - φ⁻¹(π(y_l)) + φ⁻¹(π_ref(y_l))))."""
         now = _margin(self.phi_inv, c.logp, progress)
         before = _margin(self.phi_inv, given(c.ref_logp), progress)
         return -log_sigmoid(self.beta * (now - before))
@@ -90,8 +91,8 @@ class ClosedForm(Objective):
     lam: Number = number(1.0, at_least=0.0)
     length_normalise: bool = switch(True)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -α log π(y_w) - λ log σ(β (log π(y_w) - log π(y_l)))."""
         preference = log_sigmoid(self.beta * margin(c.logp))
         return -self.alpha * c.logp[0] - self.lam * preference
 

@@ -5,6 +5,7 @@ from typing import ClassVar, final
 
 from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.logspace import log_odds
@@ -22,8 +23,8 @@ class SFT(Objective):
     name: ClassVar = "sft"
     least: ClassVar = 1
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -log π(y_w)."""
         return -c.logp[0]
 
 
@@ -44,8 +45,8 @@ class SimPO(Objective):
     gamma: Number = number(0.5, at_least=0.0)
     length_normalise: bool = switch(True)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -log σ(β (log π(y_w) - log π(y_l)) - γ)."""
         return -log_sigmoid(self.beta * margin(c.logp) - self.gamma)
 
 
@@ -69,6 +70,6 @@ class ORPO(Objective):
     lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
     length_normalise: bool = switch(True)
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return -log π(y_w) - λ log σ(log odds π(y_w) - log odds π(y_l))."""
         return -c.logp[0] - self.lam * log_sigmoid(margin(log_odds(c.logp)))

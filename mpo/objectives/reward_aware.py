@@ -11,6 +11,7 @@ from typing import ClassVar, final
 import jax.numpy as jnp
 from jax.nn import log_softmax
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective, given, log_ratio, margin
@@ -49,8 +50,8 @@ class RPOSquared(RewardAware):
 
     name: ClassVar = "rpo_sq"
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return ½ (β δ - η (r_w - r_l))²."""
         return jnp.square(margin(self.implied(c)) - margin(self.explicit(c))) / 2
 
 
@@ -62,8 +63,8 @@ class DistillDPO(RewardAware):
 
     name: ClassVar = "distill_dpo"
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return (β δ - η (r_w - r_l))²."""
         return jnp.square(margin(self.implied(c)) - margin(self.explicit(c)))
 
 
@@ -78,8 +79,8 @@ class RPOBackward(RewardAware):
 
     name: ClassVar = "rpo_bwd"
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return Σ_k q^b_k (log q^b_k - log q^a_k)."""
         log_q_a, log_q_b = log_softmax(self.implied(c)), log_softmax(self.explicit(c))
         q_b = jnp.exp(log_q_b)
         # Rewards far apart give q = 0 with log q = -inf at most in the limit: 0 · log 0 = 0.
@@ -99,8 +100,8 @@ class RPOLeaveOneOut(RewardAware):
 
     name: ClassVar = "rpo_sqloo"
 
+    @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        """Return ½ Σ_k (â_k - b̂_k)²."""
         gap = self.implied(c) - self.explicit(c)
         others = (jnp.sum(gap) - gap) / (gap.shape[0] - 1)
         return jnp.sum(jnp.square(gap - others)) / 2

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.errors import unknown
 from mpo.logspace import log_odds
@@ -48,8 +49,8 @@ class Potential(Checked, ABC):
     """
 
     @classmethod
+    @override
     def called(cls) -> str:
-        """Return what messages call a potential of this class."""
         return f"potential {cls.__name__.removesuffix('Potential').lower()!r}"
 
     @abstractmethod

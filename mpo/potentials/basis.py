@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.errors import RequestError, unknown
 from mpo.logspace import log_odds, log_probability, probability
@@ -138,6 +139,7 @@ class BasisPotential(Potential):
         one = {Role.PSI: "log", Role.PHI_INV: "logit"}[named_role(role)]
         return cls.of({one: 1.0}, library=library, temporal=temporal, positive=positive)
 
+    @override
     def fresh(self) -> "BasisPotential":
         """Return the combination of the same functions with all weights zero."""
         temporal = self.weight_end is not None
@@ -150,6 +152,7 @@ class BasisPotential(Potential):
             return weight(self.weight)
         return (1 - progress) * weight(self.weight) + progress * weight(self.weight_end)
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return f(e^ℓ) at `progress`."""
         values = jnp.stack([FUNCTIONS[name](log_x) for name in self.library])

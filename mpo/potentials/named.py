@@ -8,6 +8,7 @@ from typing import final
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.logspace import HEADROOM, log1mexp, log_odds
 from mpo.potentials.base import OmegaPotential, Progress
@@ -26,6 +27,7 @@ class ClosedFormPotential(OmegaPotential):
         """Return an H(x) with H' = φ⁻¹."""
 
     @final
+    @override
     def area(
         self,
         log_a: Float[Array, ""],
@@ -48,14 +50,17 @@ class Log(ClosedFormPotential):
 
     shift: Number = number(0.0)
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return log x + shift."""
         return log_x + self.shift
 
+    @override
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return e^{y - shift}."""
         return jnp.exp(y - self.shift)
 
+    @override
     def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
         """Return x log x + (shift - 1)(x - 1)."""
         return _x_times(log_x, log_x) + (self.shift - 1) * jnp.expm1(log_x)
@@ -72,14 +77,17 @@ class Logit(ClosedFormPotential):
     where on the potential is log x - log HEADROOM (see `mpo.logspace`), and h_φ its area.
     """
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return log(x / (1 - x))."""
         return log_odds(log_x)
 
+    @override
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return σ(y), up to 1 - HEADROOM, and HEADROOM · e^y above."""
         return jnp.where(y > _ODDS_AT_EDGE, HEADROOM * jnp.exp(y), jax.nn.sigmoid(y))
 
+    @override
     def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
         """Return x log x + (1 - x) log(1 - x), and what continues it above 1 - HEADROOM."""
         inside = log_x < _EDGE
@@ -101,14 +109,17 @@ class Euclidean(ClosedFormPotential):
 
     slope: Number = number(2.0, above=0.0)
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return x / slope."""
         return jnp.exp(log_x) / self.slope
 
+    @override
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return slope · y."""
         return self.slope * y
 
+    @override
     def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
         """Return (x² - 1) / (2 slope)."""
         return jnp.expm1(2 * log_x) / (2 * self.slope)
@@ -127,16 +138,19 @@ class Tsallis(ClosedFormPotential):
 
     alpha: Number = number(0.5, above=0.0, other_than=1.0)
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return (x^{α-1} - 1) / (α - 1)."""
         power = self.alpha - 1
         return jnp.expm1(power * log_x) / power
 
+    @override
     def phi(self, y: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return (1 + (α - 1) y)^{1 / (α - 1)}."""
         power = self.alpha - 1
         return jnp.exp(jnp.log1p(power * y) / power)
 
+    @override
     def antiderivative(self, log_x: Float[Array, ""]) -> Float[Array, ""]:
         """Return (x^α - 1) / (α (α - 1)) - (x - 1) / (α - 1)."""
         power = self.alpha - 1

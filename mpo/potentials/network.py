@@ -8,6 +8,7 @@ from typing import Final, final
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from typing_extensions import override
 
 from mpo.errors import RequestError
 from mpo.logspace import log_odds, log_positive_part, log_probability, probability
@@ -131,11 +132,13 @@ class NetworkPotential(Potential):
             positive=positive,
         )
 
+    @override
     def fresh(self) -> "NetworkPotential":
         """Return the ORPO setting of a network of this many units."""
         units, temporal = np.size(self.slope), self.slope_end is not None
         return self.orpo(self.role, units, temporal=temporal, positive=self.positive)
 
+    @override
     def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
         """Return f(e^ℓ) at `progress`."""
         weight = positivity(self.positive).weight
