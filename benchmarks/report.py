@@ -25,7 +25,7 @@ class Part(NamedTuple):
     """A part of the benchmark.
 
     Attributes:
-      measure: does it.
+      measure: the function that measures it.
       quick: whether it belongs to a glance.
       always: whether it is measured on any platform, unless parts are named.
     """
@@ -56,9 +56,9 @@ class Report:
     """All that was measured in one run.
 
     Attributes:
-      machine: where.
+      machine: what it was measured on.
       setting: the sizes.
-      tables: by part.
+      tables: what was measured, by part.
       skipped: why parts could not be measured here.
       seconds: that the benchmark took.
     """

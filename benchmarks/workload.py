@@ -37,7 +37,7 @@ class Setting:
       horizon: steps of a response; `None` for the task's own.
       synthetic: whether random arrays stand for a dataset of trajectories: what they hold
         changes no time. Token sequences are made in no time.
-      rows: comparisons in it.
+      rows: comparisons in the dataset.
       segment: steps that a comparison is cut into, if it is longer.
       batch: pairs of segments in an update.
       updates: of an agent, where training alone is measured.
@@ -49,11 +49,11 @@ class Setting:
       measured: agents, and episodes of each, where measuring them is compared.
       steps: of the episodes in both.
       population: members of a generation, which two probes join.
-      generations: measured whole.
+      generations: of a discovery that are measured whole.
       training: updates of an agent in them.
       episodes: that measure an agent in them.
       populations: of which growth is measured.
-      row_counts: likewise.
+      row_counts: numbers of rows of which growth is measured.
       growing: updates of an agent there; few, since the largest population is large.
       processes: populations and rows of those whose memory is measured.
       rounds: in which candidates take turns.

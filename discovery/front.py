@@ -67,7 +67,7 @@ def prepare(described: Config, purpose: str = "evaluation") -> Situation:
     """Make the data (or take them from the cache), and bring them onto the devices.
 
     Args:
-      described: the situation.
+      described: task, data and training, as `describe` returns them.
       purpose: "discovery", "selection", "evaluation" or "tuning". Each has seeds of its own, and
         all but selection a draw of the data of its own.
     """
@@ -97,10 +97,10 @@ def train(entry: Entry, ground: Situation, seed: int = 0, number: int = 0) -> tu
     """Train one agent, as `evaluate` trains that of this seed.
 
     Args:
-      entry: how.
-      ground: on what.
-      seed: of the agent.
-      number: of the dataset.
+      entry: an objective or algorithm, or what `mpo.objective` takes.
+      ground: the situation, as `prepare` returned it.
+      seed: of the agent's start and minibatches.
+      number: which dataset of the situation, from 0.
 
     Returns:
       Its parameters, and the metrics of the training.

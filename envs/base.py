@@ -95,7 +95,7 @@ class Task(Checked, ABC):
     found by its name.
 
     Attributes:
-      name: in the registry.
+      name: what the registry knows it by.
       defaults: what is done with it where nothing else is said.
     """
 

@@ -160,7 +160,7 @@ def write(
     Args:
       out: a file that ends in .html, .gif or .png.
       task: name of a physics task.
-      backend: of its physics.
+      backend: the brax backend that simulates.
       params: parameters of the policy.
       steps: steps to show; fewer if it falls.
       frames: pictures of a .png strip.

@@ -30,7 +30,7 @@ class Claim:
     """Whose a folder is.
 
     Attributes:
-      folder: which.
+      folder: the folder, which need not be there.
       name: of the file in it that says what was requested.
       what: what messages call what the folder holds, such as "run".
       growing: tables of a request that may have further entries later; one that is there stays

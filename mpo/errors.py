@@ -20,7 +20,7 @@ class RequestError(ValueError):
 
     Attributes:
       kind: of an unknown name, what it was to be the name of; empty for another fault.
-      name: that is unknown.
+      name: the unknown name itself; empty for another fault.
       known: the names there are.
       suggestion: the one of them that was probably meant.
     """

@@ -20,7 +20,7 @@ def enter(
     """Put a value into a registry under a name of its own.
 
     Args:
-      registry: values by name.
+      registry: the table that the value goes into, by name.
       what: what they are, such as "objective".
       name: what the value is to be called: letters, digits, _ and -.
       value: what goes into the registry.

@@ -19,10 +19,10 @@ def write(front: Front, name: str, origin: Provenance | None, out: Path) -> None
     """Write front.json, front.png, and the artifact of each closed form under its name.
 
     Args:
-      front: what was fitted.
+      front: the fits, one for each number of terms.
       name: what it was fitted to.
       origin: of what it was fitted to, if it was discovered.
-      out: the folder.
+      out: the folder that is written.
     """
     for point in front.points:
         about = {"of": name, "error": point.error, "terms": point.size}

@@ -62,7 +62,7 @@ class Point:
     Attributes:
       name: of this closed form.
       psi, phi_inv: the terms of ψ and of φ⁻¹.
-      lam: λ.
+      lam: λ, the weight of the preference term.
       error: root mean square of the misfit of the loss's slopes, as a share of theirs.
       length_normalise: whether π is per step.
     """

@@ -89,9 +89,9 @@ class Solution:
     """The best weights of a subset of the terms.
 
     Attributes:
-      subset: the terms.
+      subset: numbers of the terms that are fitted.
       weights: of each term; at the start and at the end of training, if they may differ.
-      lam: λ.
+      lam: λ, the weight of the preference term.
       error: root mean square of the misfit, as a share of that of the slopes.
     """
 
@@ -130,7 +130,7 @@ class Problem:
 
         Args:
           objective: what is to be written shorter.
-          visited: where.
+          visited: log-probabilities of the comparisons that trainings visited.
           library: names of `mpo.potentials.FUNCTIONS`.
           temporal: whether weights may change with progress.
         """

@@ -76,12 +76,12 @@ class Data(Section):
       sha256: of what is in the file, so that no other is taken for it; read off the file where
         it is left out.
       kind: what is wrong with generated data (`envs.data.KINDS`).
-      rows: comparisons.
+      rows: number of comparisons; as many as the task has by default, if left out.
       responses: K, the responses that each comparison ranks.
       segment: steps that each comparison is cut into; whole responses, if left out.
       seed: which draw of the dataset; evaluation takes another of the same kind. Of a file:
         which of its comparisons are held out.
-      expert, reference: agents.
+      expert, reference: names of the agents that write the responses.
       judge, temperature: how reliably it is ranked: a level, or a number.
       flip: share of the rankings that are reversed.
     """
@@ -160,7 +160,7 @@ class Family(Section):
       potential: of ψ and φ⁻¹: "basis" or "network" (`mpo.POTENTIALS`).
       temporal: whether they may change as training goes on.
       settings: of the potential, such as `units` or `library`.
-      lam: λ.
+      lam: λ, the weight of the preference term.
       over: paths of the settings that are moved, such as "objective.psi" or
         "descent.learning_rate"; both potentials, if left out.
     """
@@ -198,7 +198,7 @@ class Search(Section):
     Attributes:
       strategy: a name of `discovery.search.strategies.STRATEGIES`.
       population: members of a generation.
-      generations: how many.
+      generations: number of generations.
       sigma, final_sigma: deviation of the members, in the first and in the last generation.
       learning_rate, final_learning_rate: of Adam, where the strategy follows a gradient.
       shaping: how it sees fitness: "ranks", "raw" or "standardized".
@@ -235,7 +235,7 @@ class Evaluation(Section):
       selection_seeds: agents trained for each candidate before one is selected.
       selection: what candidates are selected by, if not the return of those agents: a measure
         that another package brings (`discovery.runs.selection`).
-      selection_settings: its own.
+      selection_settings: settings of that measure.
     """
 
     against: tuple[str, ...] = ("orpo",)
@@ -262,9 +262,9 @@ class Config(Checked):
       plugins: modules that it needs, by name or by the path of a file (`discovery.plugins`).
       task: where agents act.
       data: one dataset, or several that fitness is averaged over.
-      family: what is searched.
-      training: the inner loop.
-      search: the outer loop.
+      family: the objectives that are searched.
+      training: how an agent is trained by an objective.
+      search: how objectives are moved.
       evaluation: what comes at the end.
       seed: of everything but the data.
     """

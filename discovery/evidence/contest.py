@@ -39,7 +39,7 @@ def evaluate(
       algorithms: by name; an objective alone is trained as the situation says.
       situation: what agents are trained on.
       key: what the seeds are drawn from.
-      seeds: by number.
+      seeds: numbers of the seeds, each an agent.
       episodes: that measure each agent.
       store: where returns are kept.
       told: is called before each chunk of seeds.

@@ -40,7 +40,7 @@ class Evaluation:
     Attributes:
       config: whose task, data and training are meant.
       contestants: algorithms by name.
-      seeds: agents for each.
+      seeds: agents trained by each algorithm.
       episodes: that measure each agent.
       command: that asked, for the record.
       notes: where the settings of some of them are from, such as "tuned", by name.

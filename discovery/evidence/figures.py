@@ -21,7 +21,7 @@ def search_curve(
       lines: of `metrics.jsonl`.
       path: the picture to write.
       levels: returns to draw as horizontal lines, by name.
-      caption: what made it.
+      caption: the command that made the numbers.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -59,7 +59,7 @@ def seeds_chart(
       returns: of each objective, seed by seed; what is not finite is left out.
       path: the picture to write.
       levels: returns to draw as vertical lines, by name.
-      caption: what made it.
+      caption: the command that made the numbers.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -66,7 +66,7 @@ class Panel:
     """An objective at a moment of training, drawn as a column: pull above, push below.
 
     Attributes:
-      title: of the column.
+      title: that stands over the column.
       values: |∂loss/∂log π(y_w)| and |∂loss/∂log π(y_l)| at every point of the grid.
       visited: the moments of a trajectory that belong to it.
     """
@@ -113,7 +113,7 @@ def panels(
 
     Args:
       objectives: by name.
-      grid: where.
+      grid: log-probabilities at which gradients are taken.
       moments: of training, as progress from 0 to 1.
       trajectories: of a training under some of them, by name.
     """

@@ -14,7 +14,7 @@ class Mean:
     """A mean over the seeds that are finite.
 
     Attributes:
-      mean: of them.
+      mean: of the returns.
       standard_error: of the mean.
       seeds: how many there are.
       failed: how many were not finite, and are not in the mean.

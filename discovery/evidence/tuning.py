@@ -49,7 +49,7 @@ class Tuned:
 
     Attributes:
       objective: name of the objective.
-      settings: its own settings.
+      settings: those of the objective, by name.
       learning_rate: of its agents.
       mean: what they earned, over the seeds of the tuning.
       tried: points of the grid.

@@ -59,7 +59,7 @@ class Exhibit(Checked):
     """A table or figure.
 
     Attributes:
-      name: of it.
+      name: such as "table-1".
       about: a line about it.
       rows: of the table, or panels of the figure.
       shape: one of `SHAPES`.

@@ -21,7 +21,7 @@ class Shape:
     Attributes:
       measure: (request, row, out, say): does the work of a row, once.
       show: (request, out): returns the whole, as far as it is known.
-      least_seeds: that it needs.
+      least_seeds: agents of each objective that it needs at least.
     """
 
     measure: Callable[[Request, Row, Path, Say], None]

@@ -19,7 +19,7 @@ class Request:
     """A table or figure to make.
 
     Attributes:
-      exhibit: which.
+      exhibit: the table or figure.
       scale: a name of `discovery.config.scales.SCALES`.
       seeds: agents for each objective; as many as in the row's preset, if `None`.
       episodes: that measure each; likewise.

@@ -93,7 +93,7 @@ def standalone(markdown: str, title: str, folder: Path) -> str:
 
     Args:
       markdown: its text. HTML in it is shown, not obeyed.
-      title: of the window.
+      title: what the window of the page is called.
       folder: that the paths of the figures are relative to.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -116,7 +116,7 @@ class Page:
     """A report.
 
     Attributes:
-      title: of it.
+      title: what the page is called.
       parts: blocks of Markdown; the paths of figures are relative to `folder`.
       folder: what it is about.
       finished: whether that has ended; if not, the page says so.

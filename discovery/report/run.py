@@ -33,7 +33,7 @@ class Record:
     """What the folder of a run holds.
 
     Attributes:
-      folder: it.
+      folder: of the run that is reported on.
       config: what the run is described by.
       lines: one for each generation so far.
       result: what was found; `None` for a run that has not ended.

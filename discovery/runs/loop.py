@@ -30,7 +30,7 @@ class Progress:
     """Where a search has come to.
 
     Attributes:
-      state: of the search.
+      state: the search's state after the last generation.
       lines: one for each generation so far.
     """
 

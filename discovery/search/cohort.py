@@ -48,7 +48,7 @@ class Cohort:
 
     Attributes:
       situation: what they are trained on.
-      episodes: that measure each.
+      episodes: that each agent's return is the mean of.
     """
 
     situation: Situation

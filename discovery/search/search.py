@@ -36,7 +36,7 @@ class State:
       strategy: evosax's state: mean, deviations, moments of the optimizer.
       generation: how many were told.
       best: ζ of the member that was furthest above the mean of its generation.
-      advantage: how far.
+      advantage: by how much the fitness of `best` was above that mean.
       tail: sum of the means after each generation of the second half.
     """
 

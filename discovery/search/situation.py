@@ -40,7 +40,7 @@ class Situation:
     """What agents are trained on and measured by; the same for every objective.
 
     Attributes:
-      task: where they act.
+      task: where agents act.
       sources: the datasets, once on each device.
       moments: of their observations, for the normaliser of fresh agents; `None` entries
         for none.

@@ -72,7 +72,7 @@ class Entry(NamedTuple):
 
     Attributes:
       make: (settings, parameters) to the algorithm.
-      about: a line.
+      about: a line that says how it moves.
       gradient: whether Adam follows an estimated gradient, by shaped fitness.
       antithetic: whether member i and member i + P/2 are mirror images.
       initial: what evosax is to be told for a first deviation of σ.
@@ -159,7 +159,7 @@ class Strategy:
 
     Attributes:
       settings: what it was built from.
-      algorithm: evosax's.
+      algorithm: the strategy of evosax that is wrapped.
       params: evosax's numbers of it.
       antithetic: whether member i and member i + P/2 are mirror images.
     """

@@ -32,9 +32,9 @@ class Request(Checked):
       task: name of the task.
       targets: mean returns; for each the nearest snapshot is kept.
       folder: where everything is written; the same request continues what is in it.
-      seed: of the training.
-      settings: of PPO.
-      backend: of the physics.
+      seed: of all randomness of the training.
+      settings: the numbers of PPO.
+      backend: the brax backend that simulates.
       start_from: name of a shipped agent to start from, in place of a fresh one.
       episodes: by which the agents that are kept are measured in the end.
     """

@@ -203,7 +203,7 @@ class Contents:
     """What a file says of itself.
 
     Attributes:
-      rows: comparisons.
+      rows: number of comparisons.
       sha256: hash of the checksums of its arrays: two files share it only if they hold the same.
     """
 

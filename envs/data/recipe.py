@@ -98,7 +98,7 @@ def register_kind(name: str, kind: Kind | None = None, **settings: Any) -> Any:
 
     Args:
       name: to be found by.
-      kind: what it is.
+      kind: what is wrong with it, a name of `KINDS`.
       **settings: of the kind, where its function is decorated: all but `cast` and `summary`,
         which is the first line of the docstring.
 
@@ -154,9 +154,9 @@ class Recipe:
       kind: name of the kind, which casts the authors.
       expert: the agent in the role of the expert.
       reference: the agent in the role of the reference.
-      rows: how many comparisons.
+      rows: number of comparisons.
       responses: K, how many responses each compares.
-      judge: who ranks them.
+      judge: temperature and flips of who ranks them.
       seed: of all that is random.
     """
 

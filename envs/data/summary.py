@@ -172,9 +172,9 @@ class Statistics:
     """What `discovery data show` says. `None` where the true returns are not known.
 
     Attributes:
-      rows: comparisons.
-      responses: K.
-      steps: T.
+      rows: number of comparisons.
+      responses: K, the responses of each comparison.
+      steps: T, the steps or tokens of a response at most.
       mean_length: steps or tokens in a response, on average.
       winners: returns of the first of each row.
       losers: returns of the last.

@@ -48,7 +48,7 @@ class Crowd:
     """Where a number of environments are.
 
     Attributes:
-      state: their states, stacked.
+      state: states of the environments, on a leading axis.
       age: steps since each began.
       earned: undiscounted reward of its episode so far.
       discounted: reward so far, discounted backward (Σ γ^{t−i} r_i), for reward normalisation.

@@ -43,8 +43,8 @@ def advantages(
       next_value: V of the state after it, before any reset.
       terminated: the step ended in a fall.
       ended: the step was the last of its episode, for whatever reason.
-      discount: γ.
-      trace: λ.
+      discount: γ, the weight of a reward one step later.
+      trace: λ of generalised advantage estimation.
     """
     surprise = reward + discount * jnp.where(terminated, 0.0, next_value) - value
     keep = jnp.where(ended, 0.0, discount * trace)

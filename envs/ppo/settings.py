@@ -18,7 +18,7 @@ class Settings(Checked):
       unroll: steps each takes between two updates.
       epochs: passes over the collected steps in an update.
       minibatches: gradient steps in a pass.
-      discount: γ.
+      discount: γ, the weight of a reward one step later.
       trace: λ of generalised advantage estimation.
       clip: how far a probability ratio may leave 1 before it stops paying.
       learning_rate: Adam's, at the beginning.

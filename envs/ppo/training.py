@@ -34,7 +34,7 @@ def train(
     bit. The last chunk may go beyond the last iteration, at learning rate 0.
 
     Args:
-      ppo: what is trained.
+      ppo: the learner, with its task and settings.
       key: all randomness of the training.
       folder: holds `checkpoint.npz` and `metrics.jsonl`.
       chunk: iterations between two visits, compiled as one.

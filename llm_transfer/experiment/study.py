@@ -56,7 +56,7 @@ def tune(settings: Settings, folder: Path, losses: Losses, report: Report | None
       settings: of the experiment.
       folder: to continue in, or to begin.
       losses: what the objectives of the settings stand for.
-      report: as of `run`.
+      report: is told of every cell that is finished.
     """
     cells = tuning_cells(settings)
     return _filled(settings, folder, losses, lambda *_: iter(cells), len(cells), report)

@@ -26,9 +26,9 @@ def preferences(rows: int, split: str, care: Care = (0.75, 0.95), seed: int = 0)
     """Return rows of a prompt and two stories, of which the judge finds one better.
 
     Args:
-      rows: how many.
+      rows: number of pairs.
       split: a name of `STREAMS`.
-      care: of the authors.
+      care: of the authors, who each have one between its least and its greatest.
       seed: another seed, other rows.
     """
     random = _random(split, seed)

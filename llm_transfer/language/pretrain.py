@@ -20,8 +20,8 @@ def pretrain(recipe: Recipe, tokenizer: Any, report: Report | None = None) -> An
     """Return a causal language model, trained by `recipe`.
 
     Args:
-      recipe: how.
-      tokenizer: of the language.
+      recipe: sizes of the model, and how it is trained.
+      tokenizer: knows every word of the language.
       report: is called with steps done, steps in all, and the loss.
     """
     with torch.random.fork_rng(devices=[]), threads(1):

@@ -12,8 +12,8 @@ class Recipe:
 
     Attributes:
       width: of the hidden states.
-      layers: how many.
-      heads: of attention.
+      layers: number of transformer blocks.
+      heads: of attention in each block.
       steps: of the optimizer.
       batch: texts in a step.
       care: the least and the greatest care of the authors it reads.

@@ -36,7 +36,7 @@ class Request:
       plural: whether there are several.
       place: must be named.
       things: must occur, each as the object of a verb of its kind.
-      sentences: how many.
+      sentences: number of sentences.
     """
 
     animal: str

@@ -22,7 +22,7 @@ class Exported:
 
     Attributes:
       text: what goes into a file.
-      formula: what it says.
+      formula: the formula that the text prints.
       parity: the proof, in each precision.
     """
 

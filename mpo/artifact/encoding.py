@@ -43,7 +43,7 @@ class Artifact:
     """A discovered objective and where it comes from.
 
     Attributes:
-      objective: what was found.
+      objective: the objective that the file describes.
       provenance: where, how, and what it is worth.
     """
 

@@ -19,7 +19,7 @@ def find(name: Name) -> Artifact:
     A registered objective has its default settings, and comes from nowhere.
 
     Args:
-      name: see `objective`.
+      name: of a registered objective, a run, or a file, as `objective` takes it.
 
     Raises:
       ArtifactError: the files of a discovered objective are damaged, or of a later version.

@@ -26,10 +26,10 @@ class Provenance(Checked):
       task: name of the task it was found on.
       data: one description for each dataset, such as its recipe.
       config: all settings of the run.
-      seed: of the run.
-      generations: of the search.
+      seed: that the run was described with.
+      generations: that the search had.
       fitness_history: one entry for each generation: a number, or mean, best and spread by name.
-      fitness: of this objective.
+      fitness: of this objective when it was selected.
       beside: settings of the algorithm that were found with it, by their paths, such as
         "descent.learning_rate"; none, where only the objective was searched.
       results: what it earned when it was evaluated.

@@ -77,7 +77,7 @@ def shared(value: sympy.Expr, taken: Collection[str]) -> tuple[Parts, sympy.Expr
     What occurs more than once has a name, and so has a bound that a function is applied to.
 
     Args:
-      value: the formula.
+      value: the formula to be put in order.
       taken: names that stand for something else.
     """
     uses = Counter(child for node in _unique(value) for child in _children(node))
@@ -150,7 +150,7 @@ def _rebuilt(
     """Return the formula with every node changed, leaves first.
 
     Args:
-      value: the formula.
+      value: the formula to be put in order.
       change: of a node whose arguments are changed already.
       named: what stands in its place, of the node as it was and as it is now.
     """

@@ -31,7 +31,7 @@ class Definition:
     Attributes:
       name: what it is called by.
       parameters: its arguments; whatever else is free in it is an input or a constant.
-      value: its value.
+      value: the formula of its value.
       parts: names used in `value`, each with what it stands for, in order.
       summary: a line that says what it is.
     """
@@ -65,7 +65,7 @@ class Expression:
     """An objective as one sympy expression of the inputs of a pair, with the names it needs.
 
     Attributes:
-      name: of the objective.
+      name: the objective's name.
       summary: a line that says what it is.
       loss: the loss of a pair; its parameters are the inputs it needs.
       definitions: the functions that `loss` and they themselves use, callees first.

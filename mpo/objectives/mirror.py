@@ -26,9 +26,9 @@ class MPO(Objective):
     networks of 126 units, start. π is the geometric mean over steps, as in ORPO.
 
     Attributes:
-      psi: ψ.
+      psi: ψ, what is gained by a likely chosen response.
       phi_inv: φ⁻¹.
-      lam: λ.
+      lam: λ, the weight of the preference term.
     """
 
     name: ClassVar = "mpo"

@@ -80,7 +80,7 @@ class NetworkPotential(Potential):
       bias: b, shape [9, n].
       output: free parameters of w, shape [9, n].
       skip: free parameter of a.
-      role: ψ or φ⁻¹.
+      role: whether it stands for ψ or for φ⁻¹.
       positive: name of the parametrisation of s, e, w and a (`mpo.nonnegative`).
     """
 

@@ -78,7 +78,7 @@ def optimizer(
     """Return the optimizer `name` of `OPTIMIZERS`; rates may be traced.
 
     Args:
-      name: its name.
+      name: of the optimizer, a key of `OPTIMIZERS`.
       schedule: update to learning rate.
       max_gradient_norm: longer gradients are shortened to it; 0 leaves them alone.
       weight_decay: decoupled decay of what has two axes or more (biases, however many they
@@ -106,7 +106,7 @@ class Descent(Checked):
     The first three and those of the slope are traced, the others are static.
 
     Attributes:
-      learning_rate: at the beginning.
+      learning_rate: of the first update; the schedule goes on from it.
       max_gradient_norm: slopes with a greater global norm are shortened to it; 0: never.
       weight_decay: decoupled, of matrices only; `None` for what the optimizer usually has.
       slope: where the direction of an update comes from; by default the gradient.

@@ -20,7 +20,7 @@ class Metrics:
     length, and in the margin relative to the reference if it uses one).
 
     Attributes:
-      loss: of the objective.
+      loss: mean of the objective over the minibatches of each stretch of updates.
       accuracy: share of comparisons whose margin is positive, the implied ranking of the
         best and the worst response being right.
       margin: log-probability of the best response minus that of the worst.

@@ -83,7 +83,7 @@ class Population:
 
     Attributes:
       local: the compiled function, of the members of one device.
-      devices: the mesh.
+      devices: a mesh with one axis, over which members are spread.
       traces: one entry for each tracing.
     """
 

@@ -51,9 +51,9 @@ def referenced(source: Source, policy: Policy, params: Any, *, chunk: int = 64) 
     """Compute log π_ref of every item once, for any number of agents and epochs.
 
     Args:
-      source: the data.
+      source: the comparisons.
       policy: architecture of the reference policy.
-      params: its parameters.
+      params: the parameters of the reference policy.
       chunk: items in memory at a time.
     """
     return Referenced(source, _table(source, policy, params, chunk))

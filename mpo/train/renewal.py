@@ -56,7 +56,7 @@ class Renewal(Protocol):
           source: the data of the training.
           policy: the architecture of the agent.
           params: of the agent at the beginning of the round.
-          state: its own.
+          state: what `init` or the last turn returned.
           key: of this round alone.
           number: of the round, from 0.
         """

@@ -142,7 +142,7 @@ class State:
     """What one update hands to the next.
 
     Attributes:
-      params: of the agent.
+      params: the agent's parameters.
       optimizer: state of the optimizer.
       slope: state of the slope.
       record: sums of the metrics.

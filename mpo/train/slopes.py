@@ -47,7 +47,7 @@ class Slope(Protocol):
         Args:
           loss: parameters to the loss of this update's minibatch, and what is recorded of it.
           params: where the slope is wanted.
-          state: its own.
+          state: what `init` or the last update returned.
           key: of this update alone; antithetic partners have the same.
         """
         ...
