@@ -35,7 +35,7 @@ hypothesis.settings.register_profile("project", deadline=None, max_examples=25, 
 hypothesis.settings.load_profile("project")
 
 
-PARTS = 12
+PARTS = 20
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
 
 

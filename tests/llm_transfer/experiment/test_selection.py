@@ -27,6 +27,7 @@ def _told(said):
     return lambda text: said.append(text)
 
 
+@pytest.mark.slow
 def test_every_candidate_has_a_score_of_every_seed_that_is_kept(tmp_path):
     said: list[str] = []
     scores = language_model(**SMALL)(CANDIDATES, 2, tmp_path, _told(said))

@@ -83,7 +83,7 @@ def test_a_strangers_potential_is_traced_under_its_role():
     assert [one.name for one in formula.definitions] == ["psi", "phi_inv"]
 
 
-@pytest.mark.parametrize("temporal", [False, True])
+@pytest.mark.parametrize("temporal", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_network_traced_is_the_one_that_is_written_by_hand(temporal):
     """Nine units, a row of one each, moved away from where a network begins."""
     parts = {

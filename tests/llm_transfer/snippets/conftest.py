@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -81,7 +82,15 @@ def cases():
     return CASES
 
 
-@pytest.fixture(params=CASES)
+NOT_OF_EVERY_COMMIT = ("psi = 0", "phi_inv = 0", "phi_inv = 0, temporal", "networks",
+                       "network, reference", *(f"basis, {one}" for one in POSITIVITIES))  # fmt: skip
+
+
+def _param(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.slow if name in NOT_OF_EVERY_COMMIT else ())
+
+
+@pytest.fixture(params=map(_param, CASES))
 def objective(request):
     """Return one objective after another."""
     return CASES[request.param]()
