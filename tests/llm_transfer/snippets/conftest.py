@@ -82,8 +82,10 @@ def cases():
     return CASES
 
 
-NOT_OF_EVERY_COMMIT = ("psi = 0", "phi_inv = 0", "phi_inv = 0, temporal", "networks",
-                       "network, reference", *(f"basis, {one}" for one in POSITIVITIES))  # fmt: skip
+NOT_OF_EVERY_COMMIT = (
+    *("psi = 0", "phi_inv = 0", "phi_inv = 0, temporal", "networks", "network, reference"),
+    *(f"basis, {positive}" for positive in POSITIVITIES),
+)
 
 
 def _param(name: str) -> Any:
