@@ -74,7 +74,9 @@ class Claim:
         held = self.read()
         if held is not None:
             self.compare(request, held)
-        elif self.folder.is_dir() and any(file.name != LOCK for file in self.folder.iterdir()):
+            return
+        own = {LOCK, treefile.partial(self.path).name}  # what a claim that was killed leaves
+        if self.folder.is_dir() and any(file.name not in own for file in self.folder.iterdir()):
             raise RequestError(
                 f"{self.folder} holds files that are no {self.what}'s: choose another folder"
             )

@@ -39,7 +39,8 @@ class Log:
         if not self.path.exists():
             return []
         content = self.path.read_bytes()
-        return content[: _whole(content)].decode(errors="replace").splitlines()
+        # Not `splitlines`: a line may have any other separator that Unicode knows in it.
+        return content[: _whole(content)].decode(errors="replace").split("\n")[:-1]
 
     def write(self, texts: Iterable[str]) -> None:
         """Add lines, on disk before this returns; half a line is cut off before."""

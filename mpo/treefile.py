@@ -82,16 +82,24 @@ def arrays(content: bytes, like: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file whole: an interruption leaves the previous one, never half of a new one."""
-    partial = path.with_name(path.name + ".partial")
+    """Write a file whole: an interruption leaves the previous one, never half of a new one.
+
+    One process at a time may write a file.
+    """
+    new = partial(path)
     try:
-        with partial.open("wb") as file:
+        with new.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        new.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
+
+
+def partial(path: Path) -> Path:
+    """Return where a file is until it is whole; a process that is killed may leave it there."""
+    return path.with_name(path.name + ".partial")
 
 
 def named(tree: object) -> list[tuple[str, Any]]:

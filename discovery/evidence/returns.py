@@ -33,7 +33,7 @@ class Store:
             return
         try:
             whole = same_text("\n".join(self._log.texts()) if primary() else "")
-            header, *rows = list(csv.reader(whole.splitlines())) or [list(COLUMNS)]
+            header, *rows = list(csv.reader(io.StringIO(whole, newline=""))) or [list(COLUMNS)]
             if tuple(header) != COLUMNS:
                 raise ValueError("its columns are others")
             for name, seed, value in rows:
@@ -71,5 +71,5 @@ class Store:
 
 def _as_csv(row: Sequence[object]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(row)
-    return text.getvalue()
+    csv.writer(text).writerow(row)  # its end of a line says what is put in quotes
+    return text.getvalue().removesuffix("\r\n")

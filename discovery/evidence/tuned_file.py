@@ -13,7 +13,7 @@ from discovery.host.processes import all_devices, primary, same_text
 from discovery.search import situation, streams
 from discovery.search.streams import Purpose
 from mpo import treefile
-from mpo.claim import differences
+from mpo.claim import differences, waited_for
 from mpo.errors import RequestError, place_to_write
 from mpo.log import Say
 
@@ -99,8 +99,7 @@ def _situation(config: Config) -> dict[str, Any]:
 def _write(path: Path, empty: TunedFile, found: Mapping[str, Tuned]) -> None:
     if not primary():
         return
-    with place_to_write(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with waited_for(path.with_name(f".{path.name}.lock")), place_to_write(path):
         others = read_tuned(path).objectives if path.exists() else {}  # of a process beside this
         objectives = {name: one.as_json() for name, one in {**others, **found}.items()}
         held = {"situation": empty.situation, "budget": empty.budget, "objectives": objectives}

@@ -15,7 +15,7 @@ from discovery.paper.request import Made, Request
 from discovery.report import Page
 from discovery.search import situation, streams
 from discovery.search.streams import Purpose
-from mpo.claim import Claim
+from mpo.claim import Claim, locked
 from mpo.errors import RequestError
 from mpo.log import Say
 
@@ -31,12 +31,17 @@ def measure(request: Request, row: Row, out: Path, say: Say) -> None:
     folder = _folder(out, row)
     if asked is None or _recorded(request, asked, folder) is not None:
         return
-    say(f"{row.name}: preparing the data")
+    with locked(folder):
+        _record(request, row.name, asked, folder, say)
+
+
+def _record(request: Request, row: str, asked: Evaluation, folder: Path, say: Say) -> None:
+    say(f"{row}: preparing the data")
     ground = situation.prepare(asked.config, Purpose.EVALUATION, all_devices())
     key = streams.key(Purpose.EVALUATION, asked.config.seed)
     (folder / ASKED).unlink(missing_ok=True)  # before files that it does not speak of
     for (name, one), path in zip(asked.contestants.items(), _paths(asked, folder), strict=True):
-        say(f"{row.name}: training under {name}")
+        say(f"{row}: training under {name}")
         trajectory.record(one.objective, ground, key, agents=_agents(request)).save(path)
     _claim(folder).write(_wanted(request, asked))
 

@@ -11,6 +11,7 @@ from discovery.paper import figure, table
 from discovery.paper.exhibit import Row
 from discovery.paper.request import Made, Request
 from mpo import treefile
+from mpo.claim import LOCK, waited_for
 from mpo.log import Say
 
 
@@ -52,9 +53,10 @@ def make(request: Request, out: Path, say: Say = lambda text: None) -> list[Path
     pages = [out / f"{request.exhibit.name}{ending}" for ending in (".md", ".html")]
     for row in request.rows:
         shape.measure(request, row, out, say)
-        made = shape.show(request, out)
-        for path in pages:
-            report.put(made.page, path)
-        content = {"command": request.command, "scale": request.scale, "rows": made.rows}
-        treefile.replace(out / "results.json", (json.dumps(content, indent=2) + "\n").encode())
+        with waited_for(out / LOCK):  # another process may make other rows
+            made = shape.show(request, out)
+            for path in pages:
+                report.put(made.page, path)
+            content = {"command": request.command, "scale": request.scale, "rows": made.rows}
+            treefile.replace(out / "results.json", (json.dumps(content, indent=2) + "\n").encode())
     return pages

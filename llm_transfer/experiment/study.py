@@ -24,6 +24,7 @@ from llm_transfer.experiment.routes import finetuned
 from llm_transfer.experiment.settings import Settings, objective_and_settings
 from llm_transfer.snippets.torch_loss import TorchLoss, torch_loss
 from llm_transfer.trainers.rows import REWARD
+from mpo.claim import locked
 from mpo.errors import RequestError
 from mpo.expressions import digest
 
@@ -42,7 +43,8 @@ def run(settings: Settings, folder: Path, report: Report | None = None) -> Ledge
       report: is called with cells done, cells in all, and the result of each new one.
 
     Raises:
-      RequestError: the settings, or what they name, can't be used.
+      RequestError: the settings, or what they name, can't be used; or another process is at
+        work in the folder.
     """
     losses = {text: _loss(text) for text in settings.objectives}  # before anything is written
     total = len(tuning_cells(settings)) + settings.seeds * (1 + len(losses))
@@ -144,15 +146,16 @@ def _filled(
     _check_rewards(lab, losses)
     if not (folder / RESULTS).exists():
         lab.load()  # before anything is written
-    ledger = Ledger(folder, settings, digests)
-    for number, cell in enumerate(cells(settings, ledger), 1):
-        if cell in ledger.results:
-            continue
-        result = _result(cell, lab, losses)
-        ledger.add(result)
-        if report is not None:
-            report(number, total, result)
-    return ledger
+    with locked(folder):
+        ledger = Ledger(folder, settings, digests)
+        for number, cell in enumerate(cells(settings, ledger), 1):
+            if cell in ledger.results:
+                continue
+            result = _result(cell, lab, losses)
+            ledger.add(result)
+            if report is not None:
+                report(number, total, result)
+        return ledger
 
 
 def _result(cell: Cell, lab: Lab, losses: Losses) -> Result:

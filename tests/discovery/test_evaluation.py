@@ -7,14 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mpo
 from discovery import config
-from discovery.evidence import Store, Table, evaluate, tune, tuning
+from discovery.evidence import Store, Table, evaluate, tune, tuned_file, tuning
 from discovery.evidence import evaluation as folder
 from discovery.evidence.evaluation import Evaluation, earlier, run
 from discovery.evidence.statistics import Mean
@@ -103,6 +106,14 @@ def test_a_store_keeps_every_digit_and_what_failed(tmp_path):
     assert path.read_text().endswith("a,7,1.2")  # a reader leaves a writer's file alone
     store.add("c", [1], np.array([2.0]))
     assert Store(path)["c", 1] == 2.0
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_store_knows_any_name_again(tmp_path_factory, name):
+    path = tmp_path_factory.mktemp("names") / "returns.csv"
+    Store(path).add(name, [0], np.array([1.5]))
+    Store(path).add(name, [1], np.array([2.5]))
+    assert list(Store(path).returns([name], range(2))[name]) == [1.5, 2.5]
 
 
 def test_a_file_of_something_else_is_no_store(tmp_path):
@@ -245,6 +256,23 @@ def test_two_that_tune_into_one_file_lose_nothing(tiny, tmp_path):
 
     tuned_into(path, tiny, ["sft"], 2, 2, beside)
     assert {*read_tuned(path).objectives} == {"sft", "closed_form"}
+
+
+def test_two_that_write_one_file_at_once_lose_nothing(tiny, tmp_path, monkeypatch):
+    """Each names an objective at a time, so that both are nearly always at the file."""
+    path = tmp_path / "tuned.json"
+    one = tuned_into(tmp_path / "one.json", tiny, ["sft"], 2, 2, lambda text: None)["sft"]
+    monkeypatch.setattr(tuned_file.situation, "prepare", lambda *_: None)
+    monkeypatch.setattr(tuned_file, "grid", lambda name: one.grid)
+    monkeypatch.setattr(tuned_file, "tune", lambda *_: one)
+    names = [f"loss {number}" for number in range(100)]
+
+    def beside(mine):
+        tuned_into(path, tiny, mine, 2, 2, lambda text: None)
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(beside, (names[::2], names[1::2])))
+    assert {*read_tuned(path).objectives} == {*names}
 
 
 def test_tuned_settings_say_where_they_are_from(tiny, tmp_path):

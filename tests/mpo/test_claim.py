@@ -1,8 +1,10 @@
 """Whose a folder is: the same request goes on in it, any other changes nothing."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -48,6 +50,21 @@ def test_files_of_somebody_else_are_left_alone(claim):
     with pytest.raises(RequestError, match="no run's"), claim.held(REQUEST):
         raise AssertionError
     assert [path.name for path in claim.folder.iterdir()] == ["notes.txt"]
+
+
+def test_killed_while_it_was_written_it_is_taken_again(claim, monkeypatch):
+    def killed(handle):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # who is killed tidies nothing up
+        with pytest.raises(KeyboardInterrupt), claim.held(REQUEST):
+            raise AssertionError
+    assert [path.name for path in claim.folder.iterdir() if path.name != LOCK] != []
+    with claim.held(REQUEST):
+        pass
+    assert {path.name for path in claim.folder.iterdir()} == {LOCK, "config.json"}
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "", "3"])
