@@ -1,9 +1,10 @@
 """Pytrees in npz files: leaves by path, checked against what was expected, replaced whole."""
 
+import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,6 +101,14 @@ def replace(path: Path, content: bytes) -> None:
 def partial(path: Path) -> Path:
     """Return where a file is until it is whole; a process that is killed may leave it there."""
     return path.with_name(path.name + ".partial")
+
+
+def digest(parts: Iterable[str | np.ndarray]) -> str:
+    """Return the SHA-256 of texts, and of the numbers of arrays, one after another."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.encode() if isinstance(part, str) else part.tobytes())
+    return found.hexdigest()
 
 
 def named(tree: object) -> list[tuple[str, Any]]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from discovery.config import Config
 from discovery.evidence.contest import evaluate
 from discovery.evidence.returns import Returns, Store
@@ -192,15 +195,8 @@ def _made_with(out: Path) -> dict[str, Any]:
 
 def _fingerprint(objective: Objective) -> str:
     """Return a hash of all numbers of an objective, and of its structure."""
-    import hashlib
-
-    import jax
-    import numpy as np
-
     structure = str(jax.tree.structure(objective))
     for now, then in _MOVED.items():
         structure = structure.replace(f"'{now}'", f"'{then}'")
-    digest = hashlib.sha256(structure.encode())
-    for leaf in jax.tree.leaves(objective):
-        digest.update(np.asarray(leaf, np.float32).tobytes())
-    return digest.hexdigest()[:16]
+    leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(objective)]
+    return treefile.digest([structure, *leaves])[:16]

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mpo
 from discovery import config
@@ -14,13 +14,12 @@ from discovery.evidence.statistics import number
 from discovery.report import closed_form
 from discovery.report.page import Page, asked, figures
 from discovery.runs.folder import Folder
+from discovery.runs.result import Result
+from discovery.runs.result import found as read_result
 from discovery.search import user_file
 from mpo.errors import RequestError
 from mpo.log import JsonLog, Line
 from mpo.objectives import OBJECTIVES
-
-if TYPE_CHECKING:
-    from discovery.runs.result import Result
 
 CAPTIONS = {
     "search.png": "Fitness over generations",
@@ -43,7 +42,7 @@ class Record:
     folder: Folder
     config: Config
     lines: Sequence[Line]
-    result: "Result | None"
+    result: Result | None
     provenance: mpo.Provenance | None
 
 
@@ -53,8 +52,6 @@ def read(path: Path) -> Record:
     Raises:
       RequestError: something in it is damaged.
     """
-    from discovery.runs.result import found
-
     folder = Folder(path)
     ended = folder.results.exists()
     described = config.from_file(folder.config)
@@ -62,7 +59,7 @@ def read(path: Path) -> Record:
         folder=folder,
         config=described,
         lines=_lines(folder),
-        result=found(folder) if ended else None,
+        result=read_result(folder) if ended else None,
         provenance=mpo.load(folder.objective).provenance if ended else None,
     )
 
@@ -76,7 +73,7 @@ def page(record: Record) -> Page:
     return Page(title, parts, record.folder.path, record.result is not None)
 
 
-def verdict(result: "Result") -> str:
+def verdict(result: Result) -> str:
     """Say in a sentence what came out, with the numbers, whether it pleases or not."""
     first, row, *_ = result.table().rows
     other = first.name.upper() if first.name in OBJECTIVES else first.name
@@ -133,7 +130,7 @@ def _parts(record: Record, drawn: dict[str, str]) -> Iterator[str]:
     yield from _origin(record)
 
 
-def _worth(described: Config, result: "Result") -> str:
+def _worth(described: Config, result: Result) -> str:
     own = described.evaluation
     tuned = "; ".join(f"{name} {one.said()}" for name, one in result.tuned.items())
     settings = (

@@ -1,6 +1,5 @@
 """Checkpoints of a search, by orbax: written whole, checked when read, older behind newer."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from mpo import treefile
 from mpo.log import Say
 
 KEEP = 3
@@ -122,11 +122,7 @@ class Checkpoints:
 
 
 def _leaves(state: Any) -> dict[str, np.ndarray]:
-    flat = jax.tree_util.tree_leaves_with_path(state)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
-        for path, leaf in flat
-    }
+    return {name: np.asarray(leaf) for name, leaf in treefile.named(state)}
 
 
 def _shapes(leaves: Mapping[str, np.ndarray]) -> dict[str, tuple[Any, ...]]:
@@ -134,12 +130,9 @@ def _shapes(leaves: Mapping[str, np.ndarray]) -> dict[str, tuple[Any, ...]]:
 
 
 def _digest(leaves: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(leaves):
-        leaf = leaves[name]
-        digest.update(f"{name} {leaf.dtype.str} {leaf.shape} ".encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
+    """Return a hash of all names, dtypes, shapes and numbers; checkpoints on disk have it."""
+    each = [(f"{name} {leaf.dtype.str} {leaf.shape} ", leaf) for name, leaf in leaves.items()]
+    return treefile.digest(part for pair in sorted(each, key=lambda one: one[0]) for part in pair)
 
 
 def _move(old: Path, new: Path) -> None:

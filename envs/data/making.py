@@ -15,6 +15,7 @@ from envs.data.dataset import About, Dataset, load
 from envs.data.recipe import Author, Recipe, settings_of
 from envs.data.recipe import kind as kind_named
 from envs.judge import Judge, temperature
+from mpo import treefile
 from mpo.errors import RequestError
 from mpo.versions import versions
 
@@ -152,10 +153,8 @@ def _temperature(task: Task, asked: str | None, usual: str, eta: float | None) -
 
 def _agent(task: Task, name: str) -> Params:
     params = _named(task, name)
-    wanted = jax.eval_shape(lambda key: _leaves(task.policy.init(key)), jax.random.key(0))
-    if {n: leaf.shape for n, leaf in _leaves(params).items()} != {
-        n: leaf.shape for n, leaf in wanted.items()
-    }:
+    wanted = jax.eval_shape(task.policy.init, jax.random.key(0))
+    if _shapes(params) != _shapes(wanted):
         raise RequestError(
             f"agent {name!r} cannot act in task {task.name!r}: it is of another size or "
             f"architecture; agents of the task are {', '.join(task.agents()) or 'none'}"
@@ -163,9 +162,8 @@ def _agent(task: Task, name: str) -> Params:
     return params
 
 
-def _leaves(params: Params) -> dict[str, Any]:
-    flat = jax.tree_util.tree_leaves_with_path(params)
-    return {jax.tree_util.keystr(path): leaf for path, leaf in flat}
+def _shapes(params: Params) -> dict[str, tuple[int, ...]]:
+    return {name: leaf.shape for name, leaf in treefile.named(params)}
 
 
 def _named(task: Task, name: str) -> Params:

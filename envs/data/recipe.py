@@ -18,6 +18,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from envs.base import Task
 from envs.judge import Judge
+from mpo import treefile
 from mpo.errors import RequestError, unknown
 from mpo.registering import enter
 
@@ -137,11 +138,9 @@ class Author:
     @classmethod
     def of(cls, name: str, params: PyTree[Array]) -> "Author":
         """Return the author with these parameters."""
-        digest = hashlib.sha256()
-        for leaf in map(np.asarray, jax.tree.leaves(params)):
-            digest.update(f"{leaf.dtype.str}{leaf.shape}".encode())
-            digest.update(np.ascontiguousarray(leaf).tobytes())
-        return cls(name, digest.hexdigest())
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
+        parts = [(f"{leaf.dtype.str}{leaf.shape}", leaf) for leaf in leaves]
+        return cls(name, treefile.digest(part for pair in parts for part in pair))
 
 
 @dataclass(frozen=True)
