@@ -30,6 +30,13 @@ class RequestError(ValueError):
     known: tuple[str, ...] = ()
     suggestion: str | None = None
 
+    def of(self, place: str) -> "RequestError":
+        """Return this refusal as one of what is at a place, such as "setting 'schedule'"."""
+        error = RequestError(f"{place} is {self}")
+        error.kind, error.name = self.kind, self.name
+        error.known, error.suggestion = self.known, self.suggestion
+        return error
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """Build the error for a `name` that is not among the `known` names of its `kind`."""

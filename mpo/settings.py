@@ -39,7 +39,7 @@ from mpo.nonnegative import POSITIVITIES
 
 T = TypeVar("T")
 
-Complaint = str | None
+Complaint = str | RequestError | None
 
 # A numeric setting: one number, or a batch of them on leading axes.
 # What an array of parameters is kept as: on a device, or on the host.
@@ -164,6 +164,8 @@ def refuse(kind: type, settings: Mapping[str, object], what: str) -> None:
             continue
         check: Callable[[object], Complaint] = field.metadata.get("check", lambda value: None)
         complaint = check(value) or _complaint(value, annotation)
+        if isinstance(complaint, RequestError):
+            raise complaint.of(place(field.name, what))
         if complaint:
             raise RequestError(f"{place(field.name, what)} {complaint}")
 
@@ -274,7 +276,7 @@ def one_of(default: str | None, known: Collection[str]) -> Any:
     """Declare a static setting that is one of the `known` names."""
 
     def check(value: object) -> Complaint:
-        return None if value in known else f"is {unknown('name', str(value), known)}"
+        return None if value in known else unknown("name", str(value), known)
 
     return dataclasses.field(default=default, metadata={"check": check, "static": True})
 

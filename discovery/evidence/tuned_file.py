@@ -99,6 +99,8 @@ def _situation(config: Config) -> dict[str, Any]:
 def _write(path: Path, empty: TunedFile, found: Mapping[str, Tuned]) -> None:
     if not primary():
         return
+    with place_to_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with waited_for(path.with_name(f".{path.name}.lock")), place_to_write(path):
         others = read_tuned(path).objectives if path.exists() else {}  # of a process beside this
         objectives = {name: one.as_json() for name, one in {**others, **found}.items()}

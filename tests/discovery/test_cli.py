@@ -51,7 +51,7 @@ def test_landscape_draws_and_saves_what_it_drew(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["landscape", "dpoo"], "did you mean 'dpo'"),
+        (["landscape", "dpoo"], "'dpo'"),
         (["landscape", "dpo", "--points", "1"], "at least 2 points"),
         (["landscape", "dpo", "--low", "0", "--high", "-1"], "low < high"),
         (["landscape", "dpo", "--progress", "2"], "--progress"),

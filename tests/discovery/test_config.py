@@ -14,6 +14,7 @@ from discovery.config.sections import SECTIONS
 from discovery.runs.discover import check
 from mpo.claim import differences
 from mpo.errors import RequestError
+from tests.refusals import Meant, refusal
 
 QUICK = config.preset("quick")
 
@@ -60,8 +61,8 @@ def test_a_setting_is_read_as_toml_or_as_a_word(text, key, value):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("serch.sigma=1", "unknown section 'serch': did you mean 'search'"),
-        ("search.sigm=1", "did you mean 'sigma'"),
+        ("serch.sigma=1", Meant("search")),
+        ("search.sigm=1", Meant("sigma")),
         ("search.sigma=big", "search.sigma must be a number, not 'big'"),
         ("search.sigma=-1", "must be > 0, not -1"),
         ("search.sigma=nan", "must be finite"),
@@ -69,23 +70,23 @@ def test_a_setting_is_read_as_toml_or_as_a_word(text, key, value):
         ("search.population=true", "must be a whole number"),
         ("search.generations=0", "must be a whole number ≥ 1, not 0"),
         ("search.share=all", "known are generation, nothing, pairs"),
-        ("search.strategy=open_e", "did you mean 'open_es'"),
-        ("data.kind=shufled", "did you mean 'shuffled'"),
+        ("search.strategy=open_e", Meant("open_es")),
+        ("data.kind=shufled", Meant("shuffled")),
         ("data.rows=0", "must be a whole number ≥ 1"),
         ("data.5.rows=1", "there is no dataset 5"),
         ("data=[]", "needs at least one dataset"),
-        ("task.name=hoper", "did you mean 'hopper'"),
-        ("task.settings.horizn=3", "did you mean 'horizon'"),
-        ("training.start=export", "did you mean 'expert'"),
-        ("training.hyper.learning_rat=1", "did you mean 'learning_rate'"),
+        ("task.name=hoper", Meant("hopper")),
+        ("task.settings.horizn=3", Meant("horizon")),
+        ("training.start=export", Meant("expert")),
+        ("training.hyper.learning_rat=1", Meant("learning_rate")),
         ("training.hyper.learning_rate=-1", "must be > 0"),
-        ("training.way=maps", "did you mean 'map'"),
-        ("family.potential=netwrk", "did you mean 'network'"),
+        ("training.way=maps", Meant("map")),
+        ("family.potential=netwrk", Meant("network")),
         ("family.potential=log", "unknown setting|role"),
         ("family.settings.unit=9", "unknown setting of potential 'basis' 'unit'"),
         ("family.lam=-1", "must be ≥ 0"),
         ("evaluation.against=[]", "at least one objective"),
-        ('evaluation.against=["orp"]', "did you mean 'orpo'"),
+        ('evaluation.against=["orp"]', Meant("orpo")),
         ("evaluation.seeds=1", "≥ 2"),
         ("seed=-1", "'seed' of the run must be a whole number in"),
         ("seed=x", "not 'x'"),
@@ -94,7 +95,7 @@ def test_a_setting_is_read_as_toml_or_as_a_word(text, key, value):
     ],
 )
 def test_wrong_settings_are_refused_with_what_to_write(text, complaint):
-    with pytest.raises(RequestError, match=complaint):
+    with refusal(complaint):
         check(config.changed(QUICK, dict([config.setting(text)])))
 
 

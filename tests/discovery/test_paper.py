@@ -225,7 +225,7 @@ def test_a_figure_is_drawn_once_its_trainings_are_recorded(found, tmp_path):
     ("arguments", "says"),
     [
         (["table-4"], "unknown table or figure 'table-4'"),
-        (["table-1", "--only", "bse-900"], "did you mean 'base-900'"),
+        (["table-1", "--only", "bse-900"], "'base-900'"),
         (["table-1", "--scale", "huge"], "unknown scale 'huge'"),
         (["table-1", "--seeds", "0"], "seeds is 0"),
         (["table-1", "--seeds", "1"], "at least 2"),

@@ -16,7 +16,7 @@ from discovery.search.strategies import (
     finite_or_worst,
     strategy,
 )
-from mpo.errors import RequestError
+from tests.refusals import Meant, refusal
 
 ZETA = jnp.zeros(6)
 PEAK = jnp.array([0.8, -0.5, 0.3, 0.9, -1.0, 0.1])
@@ -167,8 +167,8 @@ def test_what_is_not_finite_ranks_worst(values):
 @pytest.mark.parametrize(
     ("name", "changes", "complaint"),
     [
-        ("open_ess", {}, "did you mean 'open_es'"),
-        ("open_es", {"shaping": "rank"}, "did you mean 'ranks'"),
+        ("open_ess", {}, Meant("open_es")),
+        ("open_es", {"shaping": "rank"}, Meant("ranks")),
         ("open_es", {"population": 7}, "must be even"),
         ("open_es", {"population": 2}, "at least 4"),
         ("cma_es", {"shaping": "raw"}, "knows only ranks"),
@@ -176,5 +176,5 @@ def test_what_is_not_finite_ranks_worst(values):
     ],
 )
 def test_what_cannot_work_is_refused(name, changes, complaint):
-    with pytest.raises(RequestError, match=complaint):
+    with refusal(complaint):
         strategy(name, settings(**changes), ZETA)

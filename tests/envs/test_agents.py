@@ -12,8 +12,8 @@ import envs
 from envs import agents
 from envs.agents import Agent, DamagedAgent, Measurement, Provenance, catalogue
 from mpo import treefile
-from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
+from tests.refusals import Meant, refusal
 
 HOPPER = GaussianPolicy(observation_size=11, action_size=3)
 LEVELS = {"hopper/900": 900, "hopper/1200": 1200, "hopper/1800": 1800, "hopper/2100": 2100}
@@ -161,7 +161,7 @@ def test_the_three_legged_task_starts_from_the_ant_expert():
 
 
 def test_an_unknown_agent_is_a_wrong_request():
-    with pytest.raises(RequestError, match=r"unknown agent 'hopper/exprt': did you mean"):
+    with refusal(Meant("hopper/expert")):
         agents.load("hopper/exprt")
 
 

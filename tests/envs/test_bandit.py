@@ -10,6 +10,7 @@ from envs.bandit import LEVELS, TokenBandit
 from envs.bandit.reference import cauchy_bins, divergence_per_token, nearest, tilted
 from mpo.errors import RequestError
 from mpo.policies import GPTPolicy, MarkovPolicy
+from tests.refusals import Meant, refusal
 
 TASK = TokenBandit()
 SMALL = TokenBandit(vocabulary=10, horizon=4)
@@ -180,7 +181,7 @@ def test_architectures():
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"reward": "alligned"}, "did you mean 'aligned'"),
+        ({"reward": "alligned"}, Meant("aligned")),
         ({"architecture": "lstm"}, "known are gpt, table"),
         ({"squash": "sigmoid"}, "known are clip, tanh"),
         ({"vocabulary": 5}, "≥ 10"),
@@ -188,5 +189,5 @@ def test_architectures():
     ],
 )
 def test_wrong_settings_are_refused(settings, complaint):
-    with pytest.raises(RequestError, match=complaint):
+    with refusal(complaint):
         TokenBandit(**settings)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from envs.judge import LEVELS, Judge, calibrated, rank, temperature
 from mpo.errors import RequestError
+from tests.refusals import Meant, refusal
 
 
 def rankings(judge, returns, draws=20_000, seed=0):
@@ -122,5 +123,5 @@ def test_impossible_calibrations_are_refused(a, b, p):
 
 
 def test_an_unknown_level_is_refused():
-    with pytest.raises(RequestError, match="did you mean 'medium'"):
+    with refusal(Meant("medium")):
         temperature("mediun")

@@ -171,7 +171,7 @@ def test_json_of_the_command(command, tmp_path):
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (["opro"], "did you mean 'orpo'"),
+        (["opro"], "'orpo'"),
         (["orpo", "--to", "tensorflow"], "known are jax, json, latex, numpy, torch"),
         (["dpo", "--set", "beta=-1"], "must be > 0"),
         (["dpo", "--set", "gamma=1"], "unknown setting of objective 'dpo'"),

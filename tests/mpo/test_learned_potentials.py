@@ -12,6 +12,7 @@ import mpo
 from mpo.logspace import log_odds
 from mpo.nonnegative import POSITIVITIES
 from mpo.potentials import ACTIVATIONS, FUNCTIONS, BasisPotential, NetworkPotential
+from tests.refusals import Meant, refusal
 
 KINDS = {"network": {"units": 18}, "basis": {}}
 ROLES = {"psi": lambda log_x: log_x, "phi_inv": log_odds}
@@ -173,7 +174,7 @@ def test_basis_is_the_combination_it_says_and_reports_wrong_requests():
     at = jnp.asarray(-1.5)
     np.testing.assert_allclose(potential(at), 0.3 * -1.5 + 2 * jax.nn.sigmoid(-1.5), rtol=1e-6)
     np.testing.assert_allclose(potential.weights()[0], 0.3, rtol=1e-6)
-    with pytest.raises(mpo.RequestError, match="did you mean 'logit'"):
+    with refusal(Meant("logit")):
         BasisPotential.of({"logits": 1.0})
     with pytest.raises(mpo.RequestError, match="≥ 0"):
         BasisPotential.of({"log": -1.0})

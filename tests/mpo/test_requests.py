@@ -108,6 +108,15 @@ def test_settings_may_be_traced():
     assert jax.jit(loss)(0.3) == loss(0.3)
 
 
+def test_a_refusal_of_a_setting_knows_the_name_it_is_about():
+    with pytest.raises(mpo.RequestError) as refused:
+        Descent(schedule="cosin")
+    error = refused.value
+    assert (error.name, error.suggestion) == ("cosin", "cosine")
+    assert "cosine" in error.known
+    assert str(error).startswith("setting 'schedule' of the inner loop is unknown name 'cosin': ")
+
+
 def test_only_a_close_name_is_suggested():
     assert "did you mean" not in str(unknown("task", "zzz", ["hopper", "ant"]))
     error = unknown("task", "hoper", ["hopper", "ant"])

@@ -69,8 +69,8 @@ def test_import_own_arrays(discovery, tmp_path):
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        (["--task", "hoper"], "did you mean 'hopper'"),
-        (["--kind", "nosy"], "did you mean 'noisy'"),
+        (["--task", "hoper"], "'hopper'"),
+        (["--kind", "nosy"], "'noisy'"),
         (["--rows", "0"], "rows must be at least 1"),
         (["--responses", "1"], "at least 2 responses"),
         (["--horizon", "0"], "whole number ≥ 1, not 0"),

@@ -144,7 +144,7 @@ def test_other_settings_are_refused_with_the_difference(command, whole):
 def test_a_wrong_request_writes_nothing(command, tmp_path):
     done = command.run(tmp_path / "run", "--set", "search.sigm=0.25")
     assert done.returncode == 2
-    assert "did you mean 'sigma'" in done.stderr
+    assert "'sigma'" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

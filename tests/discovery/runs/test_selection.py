@@ -11,7 +11,7 @@ import pytest
 import mpo
 from discovery import config
 from discovery.runs import discover, selection
-from mpo.errors import RequestError
+from tests.refusals import Meant, refusal
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def test_a_run_ends_with_the_candidate_that_the_measure_scores_best(tiny, brough
 
 def test_what_cannot_be_selected_by_is_refused(tiny, brought, tmp_path):
     for settings, says in (
-        ({"selection": "likin"}, "unknown measure to select by 'likin'.*did you mean 'liking'"),
+        ({"selection": "likin"}, Meant("liking")),
         ({"selection_settings": {"likes": "start"}}, "name it"),
     ):
-        with pytest.raises(RequestError, match=says):
+        with refusal(says):
             discover(_asking(tiny, **settings), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
 

@@ -10,7 +10,7 @@ from envs import data, registry
 from envs.data import KINDS, generate, load
 from envs.data.recipe import EXPERT, REFERENCE, kind
 from envs.judge import Judge
-from mpo.errors import RequestError
+from tests.refusals import Meant, refusal
 
 
 def whole(plan, size=40):
@@ -41,7 +41,7 @@ def test_shuffled_is_in_random_order():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(RequestError, match="did you mean 'noisy'"):
+    with refusal(Meant("noisy")):
         kind("noisey")
 
 

@@ -5,7 +5,7 @@ import pytest
 from envs import agents, data, registry
 from envs.agents import Agent, Measurement, Provenance
 from envs.judge import calibrated
-from mpo.errors import RequestError
+from tests.refusals import Meant, refusal
 
 
 def test_a_kind_brings_its_agents_and_its_judge():
@@ -71,8 +71,8 @@ def test_an_agent_of_ones_own_is_found_by_its_name_too(tmp_path, monkeypatch):
 
 
 BAD = [
-    ({"task": "hoper"}, "unknown task 'hoper': did you mean 'hopper'"),
-    ({"kind": "nosy"}, "unknown dataset kind 'nosy': did you mean 'noisy'"),
+    ({"task": "hoper"}, Meant("hopper")),
+    ({"kind": "nosy"}, Meant("noisy")),
     ({"rows": 0}, "rows must be at least 1, not 0"),
     ({"rows": -5}, "rows must be at least 1, not -5"),
     ({"responses": 1}, "at least 2 responses, not 1"),
@@ -91,6 +91,6 @@ BAD = [
 
 @pytest.mark.parametrize(("choices", "message"), BAD)
 def test_wrong_requests_are_refused_before_anything_is_written(choices, message, tmp_path):
-    with pytest.raises(RequestError, match=message):
+    with refusal(message):
         data.make(**{"task": "reach", "rows": 8, "out": tmp_path / "d.npz"} | choices)
     assert not list(tmp_path.iterdir())

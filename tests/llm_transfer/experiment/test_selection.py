@@ -13,7 +13,7 @@ from discovery.cli import main  # noqa: E402
 from discovery.runs import selection  # noqa: E402
 from llm_transfer.experiment import study  # noqa: E402
 from llm_transfer.experiment.selection import language_model  # noqa: E402
-from mpo.errors import RequestError  # noqa: E402
+from tests.refusals import Meant, refusal  # noqa: E402
 
 pytestmark = [
     pytest.mark.llm,
@@ -59,7 +59,7 @@ def test_the_score_is_that_of_the_best_rate_and_divergence_is_the_worst(tmp_path
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"row": 3}, "unknown setting of the selection 'row'.*did you mean 'rows'"),
+        ({"row": 3}, Meant("rows")),
         ({"objectives": ["orpo"]}, "unknown setting of the selection"),
         ({"rows": "many"}, "must be a whole number"),
         ({"rows": 0}, "'rows' .* ≥ 1"),
@@ -68,7 +68,7 @@ def test_the_score_is_that_of_the_best_rate_and_divergence_is_the_worst(tmp_path
 def test_settings_that_cannot_be_are_refused_before_the_search(settings, says):
     changed = {"evaluation.selection": "language_model", "evaluation.selection_settings": settings}
     asked = config.changed(config.preset("quick"), changed)
-    with pytest.raises(RequestError, match=says):
+    with refusal(says):
         selection.measure(asked.evaluation)
 
 

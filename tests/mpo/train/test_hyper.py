@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from mpo.errors import RequestError
 from mpo.train import OPTIMIZERS, SCHEDULES, hyper
+from tests.refusals import Meant, refusal
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([3.0])}
 GRADIENT = {"kernel": jnp.array([[3.0, 0.0]]), "bias": jnp.array([4.0])}
@@ -35,13 +35,13 @@ def steps(updates=1, **settings):
         ({"updates": 5, "epochs": 1}, "give one of them"),
         ({"weight_decay": -0.1}, "'weight_decay' of the inner loop must be ≥ 0"),
         ({"max_gradient_norm": -1.0}, "must be ≥ 0"),
-        ({"optimizer": "adan"}, "did you mean 'adam'"),
-        ({"schedule": "cosin"}, "did you mean 'cosine'"),
-        ({"lerning_rate": 0.1}, "did you mean 'learning_rate'"),
+        ({"optimizer": "adan"}, Meant("adam")),
+        ({"schedule": "cosin"}, Meant("cosine")),
+        ({"lerning_rate": 0.1}, Meant("learning_rate")),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(settings, complaint):
-    with pytest.raises(RequestError, match=complaint):
+    with refusal(complaint):
         hyper(**settings)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import mpo
-from mpo.errors import RequestError
 from mpo.policies import GaussianPolicy
 from mpo.train import WAYS, hyper, population, train
+from tests.refusals import Meant, refusal
 
 POLICY = GaussianPolicy(2, 2, hidden=(8,))
 START = POLICY.init(jax.random.key(1))
@@ -72,10 +72,10 @@ def test_memory_does_not_grow_with_the_population(walks):
 
 @pytest.mark.parametrize(
     ("how", "chunk", "complaint"),
-    [("mapp", 1, "did you mean 'map'"), ("chunks", 0, "at least 1")],
+    [("mapp", 1, Meant("map")), ("chunks", 0, "at least 1")],
 )
 def test_a_way_that_is_none_is_refused(how, chunk, complaint):
-    with pytest.raises(RequestError, match=complaint):
+    with refusal(complaint):
         population(one, how, chunk=chunk)
 
 
