@@ -41,8 +41,8 @@ def evaluate(
       key: what the seeds are drawn from.
       seeds: numbers of the seeds, each an agent.
       episodes: that measure each agent.
-      store: where returns are kept.
-      told: is called before each chunk of seeds.
+      store: has returns that are known, and is given those that are new.
+      told: is called before each chunk of seeds: with the name, seeds done, and all seeds.
     """
     cohort, store = Cohort(situation, episodes), store or Store()
     chunk = min(CHUNK, len(seeds))

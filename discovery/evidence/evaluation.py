@@ -38,14 +38,14 @@ MADE_WITH = "made with"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is asked.
+    """A request to evaluate algorithms.
 
     Attributes:
-      config: whose task, data and training are meant.
-      contestants: algorithms by name.
+      config: the description whose task, data, training and seed are used.
+      contestants: the algorithms that are compared, by name.
       seeds: agents trained by each algorithm.
       episodes: that measure each agent.
-      command: that asked, for the record.
+      command: the command line that asked, for the record.
       notes: where the settings of some of them are from, such as "tuned", by name.
     """
 

@@ -18,7 +18,7 @@ def search_curve(
     members, so that the distance between them is what the search gained.
 
     Args:
-      lines: of `metrics.jsonl`.
+      lines: the lines of a run's `metrics.jsonl`, one for each generation.
       path: the picture to write.
       levels: returns to draw as horizontal lines, by name.
       caption: the command that made the numbers.
@@ -56,7 +56,8 @@ def seeds_chart(
     """Draw the return of every seed under every objective, with means and standard errors.
 
     Args:
-      returns: of each objective, seed by seed; what is not finite is left out.
+      returns: mean return of the agent of each seed, by objective; those that are not finite
+        are left out.
       path: the picture to write.
       levels: returns to draw as vertical lines, by name.
       caption: the command that made the numbers.

@@ -66,7 +66,7 @@ class Panel:
     """An objective at a moment of training, drawn as a column: pull above, push below.
 
     Attributes:
-      title: that stands over the column.
+      title: the words over the column.
       values: |∂loss/∂log π(y_w)| and |∂loss/∂log π(y_l)| at every point of the grid.
       visited: the moments of a trajectory that belong to it.
     """
@@ -112,7 +112,7 @@ def panels(
     """Yield the landscapes of named objectives, one at each moment for those that change.
 
     Args:
-      objectives: by name.
+      objectives: what the landscapes are of, by the title of their panels.
       grid: log-probabilities at which gradients are taken.
       moments: of training, as progress from 0 to 1.
       trajectories: of a training under some of them, by name.

@@ -50,11 +50,11 @@ class Store:
         return self._known[cell]
 
     def returns(self, names: Iterable[str], seeds: Sequence[int]) -> Returns:
-        """Return those of some objectives, over seeds that are known of all of them."""
+        """Return the returns of some objectives over seeds that all of them have, by name."""
         return {name: np.array([self[name, seed] for seed in seeds], np.float64) for name in names}
 
     def seeds(self, name: str) -> list[int]:
-        """Return the seeds of an objective that are known."""
+        """Return the seeds whose returns are known of an objective, in order."""
         return sorted(seed for known, seed in self._known if known == name)
 
     def add(self, name: str, seeds: Sequence[int], returns: Float[np.ndarray, "seeds"]) -> None:

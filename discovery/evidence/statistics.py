@@ -14,10 +14,10 @@ class Mean:
     """A mean over the seeds that are finite.
 
     Attributes:
-      mean: of the returns.
-      standard_error: of the mean.
-      seeds: how many there are.
-      failed: how many were not finite, and are not in the mean.
+      mean: of the finite values, in their own unit.
+      standard_error: of the mean, in the same unit.
+      seeds: how many values are finite.
+      failed: how many values are not finite, and so not in the mean.
     """
 
     mean: float
@@ -40,9 +40,9 @@ class Difference:
     """A mean of paired differences, seed by seed.
 
     Attributes:
-      mean: of the differences.
-      low, high: its 95 % bootstrap interval (bias-corrected and accelerated).
-      p: of a paired t test, two-sided.
+      mean: of the differences, in the unit of the values.
+      low, high: 95 % bootstrap interval of the mean (bias-corrected and accelerated).
+      p: p-value of a two-sided paired t test.
     """
 
     mean: float

@@ -17,7 +17,7 @@ class Row:
 
     Attributes:
       name: of the objective.
-      mean: over its seeds.
+      mean: of the returns over the seeds of the objective.
       gap: how much more it earns than the first; `None` for the first.
       note: what is to be known of it, such as "tuned".
     """
@@ -28,7 +28,7 @@ class Row:
     note: str = ""
 
     def whole(self, first: "Row") -> bool:
-        """Return whether every pair of seeds counts: those that are left are no fair sample."""
+        """Return whether no agent failed: if one did, the pairs left are no fair sample."""
         return self.gap is not None and not self.mean.failed and not first.mean.failed
 
 
@@ -84,18 +84,18 @@ class Table:
             yield (name, "", number(value), "", "", "")
 
     def markdown(self) -> str:
-        """Return it as Markdown."""
+        """Return the table as Markdown."""
         rows = (map(markdown.escaped, line) for line in self.cells())
         return markdown.table([*map(markdown.escaped, self.columns())], [[*row] for row in rows])
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values; a number that is not finite is null."""
+        """Return the table as plain JSON values; a number that is not finite is null."""
         rows = [asdict(row) for row in self.rows]
         return {"rows": strict(rows), "levels": dict(self.levels)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Table":
-        """Return what `as_json` wrote."""
+        """Return the table that `as_json` gave these values of."""
         rows = tuple(
             Row(
                 name=held["name"],

@@ -35,9 +35,9 @@ class Trajectory:
     As its objective saw them: divided by length if it normalises by that.
 
     Attributes:
-      progress: of the training at each moment, from 0 to 1.
-      chosen: log π of the best response.
-      rejected: log π of the worst response.
+      progress: of the training at each moment, from 0 to 1, shape [moments].
+      chosen: log π of the best response of each comparison, shape [moments, pairs].
+      rejected: log π of the worst response, of the same shape.
     """
 
     progress: Float[np.ndarray, "moments"]
@@ -65,9 +65,9 @@ class Visited:
     """Comparisons that a training saw, in no particular order.
 
     Attributes:
-      progress: of the training.
-      chosen: log π of the best response.
-      rejected: log π of the worst response.
+      progress: of the training when a comparison was seen, from 0 to 1, shape [points].
+      chosen: log π of its best response, of the same shape.
+      rejected: log π of its worst response, of the same shape.
     """
 
     progress: Float[np.ndarray, "points"]
@@ -116,7 +116,7 @@ def record(
       situation: what agents are trained on.
       key: what agents, minibatches and the recorded comparisons are drawn from.
       agents: how many are trained on each dataset.
-      moments: how many, the first before training and the last after it.
+      moments: how many are recorded, the first before training and the last after it.
       pairs: comparisons of each agent, or all there are if that is fewer.
     """
     training, algorithm = situation.training, situation.algorithm(objective)

@@ -71,7 +71,7 @@ def tuned_into(
 
 
 def read_tuned(path: Path) -> TunedFile:
-    """Return what `tuned_into` wrote."""
+    """Return what a file that `tuned_into` wrote says."""
     return _parsed(path, _text(path))
 
 

@@ -49,12 +49,13 @@ class Tuned:
 
     Attributes:
       objective: name of the objective.
-      settings: those of the objective, by name.
-      learning_rate: of its agents.
-      mean: what they earned, over the seeds of the tuning.
-      tried: points of the grid.
-      ends: what is best at an end of its grid, so that there may be better ones beyond.
-      grid: that it was tuned by, as `grid` returns it.
+      settings: values of the objective's settings that were tuned, by name.
+      learning_rate: of the agents' optimizer.
+      mean: true return of the agents, over the seeds of the tuning.
+      tried: how many points of the grid were measured.
+      ends: names of the settings whose best value is the least or greatest that was tried, so
+        that there may be better ones beyond.
+      grid: where the grid began and how it grew, as `grid` returns it.
     """
 
     objective: str
@@ -78,13 +79,13 @@ class Tuned:
         return f"{', '.join([*settings, rate])} ({self.tried} tried{ends})"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the settings, and what they earned, as plain JSON values."""
         plain: dict[str, Any] = strict(dataclasses.asdict(self))
         return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Tuned":
-        """Return what `as_json` wrote."""
+        """Return the settings that `as_json` gave these values of."""
         if not 0 < values["learning_rate"] < math.inf:
             raise ValueError(f"a learning rate of {values['learning_rate']}")
         ends = tuple(map(str, values["ends"]))
@@ -164,7 +165,7 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _grown(axes: Mapping[str, list[float]], best: Point) -> bool:
-    """Add to each axis the next value at the end where the best point is; was there any?"""
+    """Add a value to each axis where the best point is at an end; return whether any grew."""
     grown = False
     for values, value in zip(axes.values(), best, strict=True):
         around = sorted(values)

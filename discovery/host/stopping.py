@@ -15,7 +15,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def asked_to_stop() -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a question; a second one means it."""
+    """Give a function that returns whether Ctrl-C or SIGTERM came; a second one interrupts at once."""
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

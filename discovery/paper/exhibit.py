@@ -29,10 +29,10 @@ class Row(Section):
     Attributes:
       name: of the row, and of its folder.
       about: a line about it.
-      task: where agents act.
+      task: name of the task in which agents act.
       data: settings of the preference data, on top of the preset's.
-      objectives: what is compared, by column; differences are to the first.
-      paper: what the paper's text says of a column, where it does.
+      objectives: names of the objectives compared, by column; differences are to the first.
+      paper: what the paper's text says of an objective, by column, where it says anything.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Row(Section):
     paper: Settings = field(default_factory=dict)
 
     def config(self, scale: Scale, changes: Mapping[str, Any]) -> Config:
-        """Return the description whose task, data and training are meant."""
+        """Return a description with the task, data and training of this row."""
         described = config.from_json(_over(scale.described(self.task), {"data": self.data}))
         return config.changed(described, changes)
 
@@ -59,10 +59,10 @@ class Exhibit(Checked):
     """A table or figure.
 
     Attributes:
-      name: such as "table-1".
+      name: of the exhibit in commands and files, such as "table-1".
       about: a line about it.
       rows: of the table, or panels of the figure.
-      shape: one of `SHAPES`.
+      shape: how it is made: a name in `discovery.paper.making.SHAPES`.
       moments: of training at which a figure shows landscapes, from 0 to 1.
     """
 

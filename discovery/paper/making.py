@@ -20,9 +20,10 @@ class Shape:
     """How exhibits of a shape are made.
 
     Attributes:
-      measure: (request, row, out, say): does the work of a row, once.
-      show: (request, out): returns the whole, as far as it is known.
-      least_seeds: agents of each objective that it needs at least.
+      measure: called with request, row, folder and `say`; does the work of a row, unless it is
+        done already.
+      show: called with request and folder; returns the whole exhibit as far as it is known.
+      least_seeds: the least number of agents for each objective.
     """
 
     measure: Callable[[Request, Row, Path, Say], None]

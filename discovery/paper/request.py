@@ -22,11 +22,11 @@ class Request:
       exhibit: the table or figure.
       scale: a name of `discovery.config.scales.SCALES`.
       seeds: agents for each objective; as many as in the row's preset, if `None`.
-      episodes: that measure each; likewise.
+      episodes: that measure each agent; as many as in the row's preset, if `None`.
       only: names of rows; all of them, if there are none.
       changes: settings on top of every row's, such as `{"data.rows": 64}`.
       tune: whether to tune the hand-made objectives of every row of a table on its own data.
-      command: that asked, for the record.
+      command: the command line that asked, for the record.
     """
 
     exhibit: Exhibit
@@ -40,7 +40,7 @@ class Request:
 
     @property
     def size(self) -> Scale:
-        """The scale."""
+        """The size of evaluations that the name `scale` stands for."""
         return scale(self.scale)
 
     @property

@@ -29,11 +29,11 @@ class Measured:
     """A row and what was measured for it.
 
     Attributes:
-      row: of the table.
-      table: of its objectives, by their names; `None`, if it was not measured yet.
-      folder: of its evaluation.
-      command: that measured it.
-      devices: that it was measured on.
+      row: what was to be measured.
+      table: of the row's objectives, by their names; `None`, if it was not measured yet.
+      folder: of the evaluation of the row.
+      command: the command line that measured the row.
+      devices: how many of which kind the row was measured on.
     """
 
     row: Row
@@ -58,7 +58,7 @@ class Measured:
         return f"{line.mean} ({signed(line.gap.mean)})" if line.gap and known else str(line.mean)
 
     def expert(self) -> str:
-        """Return what the expert earns in the data."""
+        """Return the mean return of the data's expert, as text; empty, if it is not known."""
         levels = self.table.levels if self.table else {}
         return next((number(v) for name, v in levels.items() if name.startswith("expert")), "")
 
@@ -187,7 +187,7 @@ def _folder(out: Path, row: Row) -> Path:
 
 
 def tuned_file(out: Path, row: Row) -> Path:
-    """Return where the settings tuned for a row are."""
+    """Return the file of the settings that are tuned for a row."""
     return out / "tuned" / f"{row.name}.json"
 
 

@@ -20,7 +20,7 @@ def is_one(folder: Path) -> bool:
 
 
 def page(folder: Path) -> Page:
-    """Return the report; draws its figure, too."""
+    """Return the report of an evaluation, and draw the figure that is in it."""
     held = claim(folder).read() or {}
     store = Store(folder / RETURNS)
     results = _results(folder)
@@ -98,7 +98,7 @@ def _common(store: Store, names: list[str]) -> Returns:
 
 
 def _named(asked: dict[str, Any]) -> str:
-    """Return task and kinds of data in a word."""
+    """Return the name of the task and the kinds of data, for the title."""
     task, data = asked.get("task"), asked.get("data")
     kinds = [str(one.get("kind") or one.get("path")) for one in data or [] if isinstance(one, dict)]
     return f"{task.get('name') if isinstance(task, dict) else task}, {' and '.join(kinds)} data"

@@ -92,7 +92,7 @@ def standalone(markdown: str, title: str, folder: Path) -> str:
     """Return the page.
 
     Args:
-      markdown: its text. HTML in it is shown, not obeyed.
+      markdown: the text of the page. HTML in it is shown, not obeyed.
       title: what the window of the page is called.
       folder: that the paths of the figures are relative to.
     """
@@ -118,8 +118,8 @@ class Page:
     Attributes:
       title: what the page is called.
       parts: blocks of Markdown; the paths of figures are relative to `folder`.
-      folder: what it is about.
-      finished: whether that has ended; if not, the page says so.
+      folder: of the run, evaluation or exhibit that is reported on.
+      finished: whether what is reported on has ended; if not, the page says so.
     """
 
     title: str
@@ -128,7 +128,7 @@ class Page:
     finished: bool
 
     def markdown(self, prefix: str = "") -> str:
-        """Return it as Markdown, with `prefix` before the path of every figure."""
+        """Return the report as Markdown, with `prefix` before the path of every figure."""
         text = "\n\n".join((f"# {markdown.escaped(self.title)}", *self.parts)) + "\n"
         return text.replace("](<", f"](<{prefix}")  # of figures: elsewhere "<" is escaped
 
@@ -138,7 +138,7 @@ def figures(folder: Path, captions: dict[str, str]) -> dict[str, str]:
 
     Args:
       folder: of the run or evaluation; pictures are in its folder `figures`.
-      captions: of those that have one; others are called by their name.
+      captions: of figures, by file name; a figure without one is called by its name.
     """
     found = sorted(path.name for path in (folder / "figures").glob("*.png"))
     return {

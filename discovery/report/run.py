@@ -33,10 +33,10 @@ class Record:
 
     Attributes:
       folder: of the run that is reported on.
-      config: what the run is described by.
+      config: the description of the run.
       lines: one for each generation so far.
       result: what was found; `None` for a run that has not ended.
-      provenance: of what was found.
+      provenance: of the objective that was found; `None` for a run that has not ended.
     """
 
     folder: Folder
@@ -194,7 +194,7 @@ def _origin(record: Record) -> Iterator[str]:
 
 
 def _digest(data: Any) -> str | None:
-    """Return what tells a dataset from any other."""
+    """Return kind, seed and hash of a dataset, which tell it from any other."""
     if not isinstance(data, Mapping) or "sha256" not in data:
         return None
     of = f"what is in {data['path']}" if "path" in data else "its recipe"

@@ -30,11 +30,12 @@ def discover(
     """Search, select, compare and write down; or go on where an earlier call was stopped.
 
     Args:
-      config: what to discover for.
+      config: the description of the run: task, data, training, search and evaluation.
       out: the folder of the run. It belongs to this description from now on.
-      track: names of `discovery.runs.trackers.TRACKERS`.
-      quiet: show nothing.
-      command: that asks, for the provenance of what is found.
+      track: where generations are sent to, besides the folder: names in
+        `discovery.runs.trackers.TRACKERS`.
+      quiet: whether to leave out the display of progress on stderr.
+      command: the command line that asked for the run, for the provenance of what is found.
 
     Raises:
       RequestError: the description cannot be carried out, or the folder is not this run's;
@@ -79,7 +80,7 @@ def check(config: Config, track: Sequence[str] = ()) -> None:
 
 
 def rates(config: Config) -> Rates:
-    """Return what a generation of the run consists of."""
+    """Return how many agents and environment steps each generation of the run takes."""
     import envs
 
     asked = config.search

@@ -98,7 +98,7 @@ def write(
 def provenance(
     config: Config, lines: list[Line], result: Result, command: str | None
 ) -> mpo.Provenance:
-    """Return where the objective comes from."""
+    """Return the provenance of the objective that was found."""
     return mpo.Provenance(
         task=config.task.name,
         data=[situation.origin(config, one) for one in config.data],

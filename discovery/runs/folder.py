@@ -13,29 +13,29 @@ class Folder:
     """The files of one run.
 
     Attributes:
-      path: the folder.
+      path: the folder of the run, which need not be there.
     """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """What the run is described by."""
+        """The description of the run, as JSON: the request that the folder belongs to."""
         return self.path / "config.json"
 
     @property
     def metrics(self) -> Path:
-        """A line a generation."""
+        """The log of the search: a JSON object for each generation."""
         return self.path / "metrics.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        """Where the search can go on from."""
+        """The folder of checkpoints, from which an interrupted search goes on."""
         return self.path / "checkpoints"
 
     @property
     def objective(self) -> Path:
-        """What was found, without the endings `.json` and `.npz`."""
+        """The artifact of the objective that was found, without its endings `.json` and `.npz`."""
         return self.path / "objective"
 
     @property
@@ -45,12 +45,12 @@ class Folder:
 
     @property
     def tuned(self) -> Path:
-        """Settings of the objectives that it is compared with, each as soon as it is found."""
+        """Tuned settings of the objectives that the one found is compared with."""
         return self.path / "tuned.json"
 
     @property
     def returns(self) -> Path:
-        """The return of every agent that was compared, as they come."""
+        """The log of the comparison, as CSV: the mean true return of each agent."""
         return self.path / "returns.csv"
 
     @property
@@ -60,11 +60,11 @@ class Folder:
 
     @property
     def report(self) -> Path:
-        """The page for people."""
+        """The report as Markdown, written last: a run whose folder has it is finished."""
         return self.path / "report.md"
 
     def claimed(self, config: Config) -> AbstractContextManager[None]:
-        """Hold the folder for a run of `config`, which it was made for or is made for now.
+        """Hold the folder for the run that `config` describes; it is made, if it is not there.
 
         Raises:
           RequestError: it belongs to a run of another description, another process is at

@@ -42,7 +42,7 @@ def climb(search: Search, folder: Folder, watcher: Watcher, stop: Stop) -> Progr
     """Run all generations that `folder` does not have yet.
 
     Raises:
-      Interrupted: `stop` said so.
+      Interrupted: `stop` returned true before the last generation.
     """
     checkpoints = Checkpoints(folder.checkpoints)
     try:
@@ -122,7 +122,7 @@ def _resume(
 
 
 class _Clock:
-    """Seconds since the lap before, by name."""
+    """Measures the parts of a generation: `laps` has the seconds of each, by name."""
 
     def __init__(self) -> None:
         self.laps: dict[str, Any] = {}

@@ -25,14 +25,14 @@ class Result:
     """What a run found, and what it is worth.
 
     Attributes:
-      objective: the one that was selected.
-      selected: the name of the candidate it was.
+      objective: the objective of the selected candidate.
+      selected: the name of the selected candidate, a key of `candidates`.
       candidates: mean score of each candidate, over the seeds of the selection: the return of
         agents, unless the run selects by another measure.
-      returns: of each objective that was compared, seed by seed.
+      returns: mean true return of the agent of each seed, by name of the objective.
       authors: mean return of the agents that made the data, by name.
       tuned: settings of the objectives it was compared with, if they were tuned.
-      trajectory: of an agent trained under it on the data of the search; `None` in a
+      trajectory: of an agent trained under `objective` on the data of the search; `None` in a
         result that was read from a folder, where it has a file of its own.
       beside: settings of the algorithm that were found with the objective, by their paths.
     """
@@ -55,7 +55,7 @@ class Result:
         return Table.of(ordered, levels, notes)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values, but for the objective itself."""
+        """Return all but the objective and the trajectory as plain JSON values."""
         return {
             "selected": self.selected,
             "candidates": {name: strict(vars(mean)) for name, mean in self.candidates.items()},
@@ -74,7 +74,7 @@ def found(folder: Folder) -> Result:
     """Return what the results of a run say.
 
     Raises:
-      RequestError: they are not there, or damaged.
+      RequestError: the artifact or the results are not there, or damaged.
     """
     objective = mpo.load(folder.objective).objective
     try:

@@ -30,7 +30,7 @@ class TensorBoard(Watcher):
 
     @override
     def generation(self, line: Line) -> None:
-        """Write its numbers."""
+        """Write the numbers of a generation as scalars."""
         for name, value in _scalars(line).items():
             self._writer.add_scalar(name, value, line["generation"])
         self._writer.flush()
@@ -58,7 +58,7 @@ class WeightsAndBiases(Watcher):
 
     @override
     def generation(self, line: Line) -> None:
-        """Send its numbers."""
+        """Send the numbers of a generation."""
         self._run.log(_scalars(line), step=line["generation"])
 
 

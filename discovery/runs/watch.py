@@ -15,7 +15,7 @@ from mpo.log import Line
 
 
 class Watcher(ABC):
-    """What a run tells those who watch it; whoever does not care for words leaves them out."""
+    """Is told how a run goes: lines for people, phases, and the numbers of each generation."""
 
     def say(self, text: str) -> None:
         """Take note of a line."""
@@ -32,7 +32,7 @@ class Watcher(ABC):
 
 @dataclass(frozen=True)
 class Everyone(Watcher):
-    """Tells each of several watchers."""
+    """Passes everything on to each of several watchers."""
 
     watchers: Sequence[Watcher]
 
@@ -57,7 +57,7 @@ class Stopper(Watcher):
     """Ends a run before a phase, if it was asked to stop.
 
     Attributes:
-      stop: whether the run is to end.
+      stop: called without arguments, returns whether the run is to end.
     """
 
     stop: Stop
@@ -67,25 +67,26 @@ class Stopper(Watcher):
         """End the run here, or let it go on.
 
         Raises:
-          Interrupted: `stop` said so.
+          Interrupted: `stop` returned true.
         """
         if same_everywhere(self.stop()):
             raise Interrupted(f"stopped before {text}; the same command goes on")
 
     @override
     def generation(self, line: Line) -> None:
-        """Leave it: between generations the search asks by itself."""
+        """Do nothing: the search itself asks `stop` between generations."""
         return
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a generation is made of, to say how fast it went.
+    """The work in a generation, from which speeds are computed.
 
     Attributes:
-      generations: of the whole run.
-      agents: trained in one, probes included.
-      steps: environment steps (or tokens) that measure them, if none ends early.
+      generations: how many the whole run has.
+      agents: how many are trained in a generation, probes included.
+      steps: environment steps (or tokens) in which a generation's agents are measured, if no
+        episode ends early.
     """
 
     generations: int
@@ -132,7 +133,7 @@ class Lines(Watcher):
 
     @override
     def generation(self, line: Line) -> None:
-        """Print how it went."""
+        """Print how the generation went, and how long the rest will take."""
         self.say(self.rates.words(line))
 
 
@@ -157,12 +158,12 @@ class Terminal(Watcher):
 
     @override
     def say(self, text: str) -> None:
-        """Print it above the bar."""
+        """Print a line above the bar."""
         self._bar.console.print(text, highlight=False, markup=False)
 
     @override
     def phase(self, text: str) -> None:
-        """Show it beside the bar."""
+        """Show beside the bar what the run does now."""
         self._bar.update(self._row, phase=text)
 
     @override

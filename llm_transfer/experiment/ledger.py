@@ -45,8 +45,8 @@ class Ledger:
     """The folder of an experiment: `settings.json` and `results.jsonl`.
 
     Args:
-      folder: where it is, or will be.
-      settings: of the experiment.
+      folder: of the experiment, which need not be there.
+      settings: of the experiment, which those in the folder must equal.
       digests: by the name of something outside of the folder, a word for its content; results
         stand for what had this content.
 
