@@ -15,7 +15,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def asked_to_stop() -> Iterator[Stop]:
-    """Give a function that returns whether Ctrl-C or SIGTERM came; a second one interrupts at once."""
+    """Give a function that returns whether Ctrl-C or SIGTERM came; a second one interrupts."""
     asked: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -22,6 +22,7 @@ from discovery.paper.making import SHAPES
 from discovery.search import situation
 from envs.registry import task_class
 from mpo.artifact.places import SHIPPED
+from mpo.claim import locked
 from mpo.errors import RequestError
 
 ALL = [(name, scale) for name in exhibits() for scale in SCALES]
@@ -202,6 +203,11 @@ def test_a_figure_is_drawn_once_its_trainings_are_recorded(found, tmp_path):
     )
     said: list[str] = []
     request = Request(shown, changes=TINY)
+    with (
+        locked(tmp_path / "rows" / "one"),
+        pytest.raises(RequestError, match="another process"),
+    ):
+        make(request, tmp_path)
     pages = make(request, tmp_path, said.append)
     assert (tmp_path / "figures" / "figure-9-one.png").stat().st_size > 10_000
     assert "`found/not-there` does not ship" in pages[0].read_text()

@@ -36,6 +36,7 @@ from llm_transfer.experiment.sources import (  # noqa: E402
 )
 from llm_transfer.experiment.table import markdown, summary  # noqa: E402
 from llm_transfer.snippets.torch_loss import torch_loss  # noqa: E402
+from mpo.claim import locked  # noqa: E402
 from mpo.errors import RequestError  # noqa: E402
 
 pytestmark = [
@@ -124,6 +125,15 @@ def test_results_stand_for_the_objective_that_they_were_made_with(settings, tmp_
     _file(data, _rows(60)[0])
     with_more = dataclasses.replace(chosen, objectives=(str(run), "orpo"))
     assert len(study.run(with_more, out).results) == len(first.results) + 1
+
+
+def test_a_second_process_in_the_folder_is_refused(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "finetuned", lambda *_: None)
+    monkeypatch.setattr(study, "measured", lambda *_: {"reward": 0.5})
+    with locked(tmp_path), pytest.raises(RequestError, match="another process"):
+        study.run(settings(), tmp_path)
+    assert not (tmp_path / "results.jsonl").exists()
+    assert len(study.run(settings(), tmp_path).results) == 6
 
 
 def test_a_folder_from_before_there_were_digests_is_continued(tmp_path):
