@@ -1,5 +1,6 @@
 """What every test runs under: shapes checked, no silent promotion, x64 where asked for."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -64,6 +65,14 @@ def pytest_unconfigure() -> None:
     folder = os.environ["JAX_COMPILATION_CACHE_DIR"]
     if folder.endswith(f"preference-discovery-tests-{os.getpid()}"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_stays_is_not_searched() -> Iterator[None]:
+    """Spare collections what a file leaves: transformers asks for one at every training."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
