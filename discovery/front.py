@@ -19,7 +19,7 @@ from discovery.host.processes import all_devices
 from discovery.runs.folder import Folder
 from discovery.runs.result import Result, found
 from discovery.search import situation
-from discovery.search.cohort import Cohort
+from discovery.search.cohort import BOTH, Cohort
 from discovery.search.situation import Situation
 from discovery.search.streams import Purpose
 from envs.data import Dataset
@@ -140,8 +140,12 @@ def evaluate(
     seeds: int = 8,
     episodes: int = 100,
     out: Path | None = None,
+    action: str = BOTH,
 ) -> Returns:
     """Train an agent by each algorithm and seed, and return the mean true return of each.
+
+    Where agents are measured both by sampled actions and by their mean, that of sampled ones is
+    returned, and the file has both.
 
     Args:
       entries: names of objectives, or algorithms by a name of one's own.
@@ -149,10 +153,13 @@ def evaluate(
       seeds: agents of each, paired seed by seed.
       episodes: that measure each agent.
       out: a CSV file that keeps every return; the same call goes on after an interruption.
+      action: what agents do when they are measured: "sampled", "mean", or "both" where they can.
     """
     named = entries if isinstance(entries, Mapping) else {name: name for name in entries}
     algorithms = {name: algorithm(entry, ground) for name, entry in named.items()}
-    return contest.evaluate(algorithms, ground, ground.key, range(seeds), episodes, Store(out))
+    return contest.evaluate(
+        algorithms, ground, ground.key, range(seeds), episodes, Store(out), action=action
+    )
 
 
 def record(entry: Entry, ground: Situation, agents: int = 1) -> Trajectory:

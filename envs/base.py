@@ -30,6 +30,19 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Spreading(Protocol):
+    """A policy whose actions spread around a mean, so that it can also act by the mean alone."""
+
+    def log_std(self, params: Any) -> Float[Array, "*agents actions"]:
+        """Return the standard deviations of actions around their mean, as logarithms."""
+        ...
+
+    def spread(self, params: Any, log_std: float) -> Any:
+        """Return the parameters with this log-std for all actions: -inf acts by the mean."""
+        ...
+
+
 @pytree
 @dataclass(frozen=True)
 class Response:

@@ -38,6 +38,9 @@ def evaluate(
     set_: list[str] = SET,
     seeds: int = typer.Option(25, help="Agents for each objective."),
     episodes: int = typer.Option(100, help="Episodes that measure each agent."),
+    action: str = typer.Option(
+        "both", help="What agents do when measured: sampled, mean, or both where they can."
+    ),
     tuned: Path | None = typer.Option(None, help="What `discovery tune` wrote."),
     seed: int = SEED,
     out: Path | None = typer.Option(
@@ -60,8 +63,10 @@ def evaluate(
     if episodes < 1:
         raise RequestError(f"episodes is {episodes}: it must be at least 1")
     from discovery.evidence.evaluation import Evaluation, run
+    from discovery.search import cohort, situation
 
-    asked = Evaluation(described, contestants, seeds, episodes, typed(), notes)
+    cohort.actions(situation.task_of(described), action)
+    asked = Evaluation(described, contestants, seeds, episodes, typed(), notes, action)
     table = run(asked, out, _say)
     if as_json:
         show_json({"command": asked.command, **table.as_json()})

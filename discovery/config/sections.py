@@ -38,6 +38,8 @@ class Section(Checked):
 
 FRESH = "fresh"
 SHARES = ("generation", "pairs", "nothing")
+ACTIONS = SAMPLED, MEAN = ("sampled", "mean")
+"""What agents do when they are measured: draw from their policy, or take its mean."""
 SEEDS = 2**20
 """Every seed is below this, so that each purpose and dataset has seeds of its own."""
 
@@ -204,6 +206,8 @@ class Search(Section):
       shaping: how it sees fitness: "ranks", "raw" or "standardized".
       seeds: agents trained for each member (and dataset); its fitness is their mean.
       episodes: that measure each agent.
+      action: what agents do in them: "sampled" from their policy, or the "mean" of it, where
+        their task has one.
       share: who has the same initialisation, minibatches and episodes: the whole
         "generation", antithetic "pairs", or "nothing".
     """
@@ -218,6 +222,7 @@ class Search(Section):
     shaping: str = "ranks"
     seeds: int = count(1)
     episodes: int = count(16)
+    action: str = one_of(SAMPLED, ACTIONS)
     share: str = one_of("generation", SHARES)
 
 
@@ -290,8 +295,11 @@ class Config(Checked):
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         plain = dataclasses.asdict(self) | {"data": [one.as_json() for one in self.data]}
+        # As in descriptions from before there was a choice.
         if not self.plugins:
-            del plain["plugins"]  # as in descriptions from before there were any
+            del plain["plugins"]
+        if self.search.action == SAMPLED:
+            del plain["search"]["action"]
         return {name: _plain(value) for name, value in plain.items()}
 
 

@@ -1,13 +1,16 @@
 """Agents trained by several algorithms, over the same seeds: what an algorithm is worth."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from discovery.evidence.returns import Returns, Store
-from discovery.search.cohort import Cohort
+import envs
+from discovery.config.sections import MEAN
+from discovery.evidence.returns import LOG_STD, OF_ACTION, Returns, Store
+from discovery.search.cohort import BOTH, Algorithms, Cohort, actions
 from discovery.search.situation import Situation
 from mpo.objectives import Objective
 from mpo.train import Algorithm, stacked
@@ -27,8 +30,12 @@ def evaluate(
     episodes: int,
     store: Store | None = None,
     told: Told = lambda name, done, seeds: None,
+    action: str = BOTH,
 ) -> Returns:
     """Train an agent by each algorithm and seed, and return the mean true return of each.
+
+    Where agents are measured by sampled actions and by their mean, the return is that of sampled
+    ones; `store` has everything (`measures`).
 
     Seed s has the same initialisation, minibatches and episodes under every algorithm, so
     that differences are paired. With several datasets a return is the mean over them. All
@@ -43,16 +50,47 @@ def evaluate(
       episodes: that measure each agent.
       store: has returns that are known, and is given those that are new.
       told: is called before each chunk of seeds: with the name, seeds done, and all seeds.
+      action: what agents do when they are measured: "sampled", "mean" or "both", which is all
+        that their task has.
     """
     cohort, store = Cohort(situation, episodes), store or Store()
+    wanted = measures(situation.task, action)
     chunk = min(CHUNK, len(seeds))
     for name, one in algorithms.items():
-        missing = [seed for seed in seeds if (name, seed) not in store]
+        missing = [seed for seed in seeds if not store.has(name, seed, wanted)]
         for at in range(0, len(missing), chunk):
             told(name, len(seeds) - len(missing) + at, len(seeds))
             some = missing[at : at + chunk]
             filled = some + some[-1:] * (chunk - len(some))  # one shape, one compilation
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(filled, jnp.uint32))
-            earned = cohort.earn(stacked([situation.algorithm(one)], each=chunk), keys)
-            store.add(name, some, earned[: len(some)])
-    return store.returns(algorithms, seeds)
+            agents = stacked([situation.algorithm(one)], each=chunk)
+            found = measured(cohort, agents, keys, wanted)
+            store.add(name, some, {m: values[: len(some)] for m, values in found.items()})
+    return store.returns(algorithms, seeds, wanted[0])
+
+
+def measures(task: envs.Task, action: str = BOTH) -> tuple[str, ...]:
+    """Return what is measured of agents of a task: returns by action, and with that by the mean
+    how actions spread.
+    """
+    found = actions(task, action)
+    return (*(OF_ACTION[one] for one in found), *((LOG_STD,) if MEAN in found else ()))
+
+
+def measured(
+    cohort: Cohort, algorithms: Algorithms, keys: Key[Array, "agents"], wanted: Iterable[str]
+) -> dict[str, Float[np.ndarray, "agents"]]:
+    """Train an agent by each algorithm, from its key, on each dataset; measure what is wanted.
+
+    Returns:
+      The mean over the datasets of every measure, by its name.
+    """
+    trained = cohort.trained(algorithms, keys)
+    found = {
+        measure: cohort.measure(trained, action)
+        for action, measure in OF_ACTION.items()
+        if measure in {*wanted}
+    }
+    if LOG_STD in {*wanted}:
+        found[LOG_STD] = cohort.log_std(trained)
+    return {measure: np.mean(values, axis=0) for measure, values in found.items()}

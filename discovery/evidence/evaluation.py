@@ -11,12 +11,13 @@ import jax
 import numpy as np
 
 from discovery.config import Config
-from discovery.evidence.contest import evaluate
-from discovery.evidence.returns import Returns, Store
+from discovery.evidence.contest import evaluate, measures
+from discovery.evidence.returns import Store
 from discovery.evidence.table import Table
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted, asked_to_stop
 from discovery.search import situation, streams, user_file
+from discovery.search.cohort import BOTH
 from discovery.search.situation import earned
 from discovery.search.streams import Purpose
 from mpo import treefile
@@ -47,6 +48,7 @@ class Evaluation:
       episodes: that measure each agent.
       command: the command line that asked, for the record.
       notes: where the settings of some of them are from, such as "tuned", by name.
+      action: what agents do when they are measured: "sampled", "mean", or "both" where they can.
     """
 
     config: Config
@@ -55,6 +57,7 @@ class Evaluation:
     episodes: int
     command: str | None
     notes: Mapping[str, str] = field(default_factory=dict)
+    action: str = BOTH
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the returns, as plain JSON values."""
@@ -88,12 +91,15 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
             f"it has, so that pairs of seeds may differ by more than the loss: {'; '.join(changed)}"
         )
     seeds = range(asked.seeds)
-    known = all((name, seed) in store for name in asked.contestants for seed in seeds)
+    needed = measures(situation.task_of(asked.config), asked.action)
+    known = all(store.has(name, seed, needed) for name in asked.contestants for seed in seeds)
     before = earlier(asked, out) if known and out is not None else None
-    returns = store.returns(asked.contestants, seeds) if known else _trained(asked, store, out, say)
+    if not known:
+        _train(asked, store, out, say)
     usual = {name: "default" if name in OBJECTIVES else "" for name in asked.contestants}
     notes = {**usual, **asked.notes}  # one that was found brings its own settings
-    table = Table.of(returns, _levels(asked.config) if before is None else before.levels, notes)
+    levels = _levels(asked.config) if before is None else before.levels
+    table = Table.stored(store, [*asked.contestants], seeds, levels, notes)
     if out is not None and (before is None or table.as_json() != before.as_json()):
         _write(asked, table, out)
     return table
@@ -126,7 +132,7 @@ def devices(out: Path) -> str:
     return json.loads((out / RESULTS).read_text()).get("devices") or ""
 
 
-def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Returns:
+def _train(asked: Evaluation, store: Store, out: Path | None, say: Say) -> None:
     """Train and measure the agents that `store` does not have."""
     kept = "nothing was kept, as no --out was given" if out is None else "the same command goes on"
     with asked_to_stop() as stop:
@@ -141,14 +147,15 @@ def _trained(asked: Evaluation, store: Store, out: Path | None, say: Say) -> Ret
             tables = [one.as_json() for one in asked.config.data]
             ground = user_file.ground(tables, "a draw of the data", "discoveries and tunings do")
             say(f"agents train on {ground}")
-        return evaluate(
+        evaluate(
             asked.contestants,
             situation.prepare(asked.config, Purpose.EVALUATION, all_devices()),
             streams.key(Purpose.EVALUATION, asked.config.seed),
             range(asked.seeds),
             asked.episodes,
             store,
-            told=told,
+            told,
+            asked.action,
         )
 
 

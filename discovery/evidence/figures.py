@@ -51,7 +51,11 @@ def search_curve(
 
 
 def seeds_chart(
-    returns: Mapping[str, np.ndarray], path: Path, levels: Mapping[str, float], caption: str
+    returns: Mapping[str, np.ndarray],
+    path: Path,
+    levels: Mapping[str, float],
+    caption: str,
+    by_mean: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Draw the return of every seed under every objective, with means and standard errors.
 
@@ -61,6 +65,8 @@ def seeds_chart(
       path: the picture to write.
       levels: returns to draw as vertical lines, by name.
       caption: the command that made the numbers.
+      by_mean: returns by the agents' mean action, where they were measured; drawn below those by
+        sampled actions, of which `returns` are then.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -68,11 +74,18 @@ def seeds_chart(
     figure = Figure(figsize=(7.2, 1.3 + 0.42 * len(returns)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for place, own in enumerate(returns.values()):
-        finite = own[np.isfinite(own)]
-        axes.plot(finite, np.full(finite.size, place), "o", color="C0", alpha=0.35, markersize=4)
-        found = statistics.mean(own)
-        axes.errorbar(found.mean, place, xerr=found.standard_error, fmt="D", color="C3", capsize=3)
+    drawn = [(returns, 0.0, "C0", "by sampled actions")]
+    if by_mean is not None:
+        drawn = [(returns, -0.15, "C0", "by sampled actions"), (by_mean, 0.15, "C1", "by the mean")]
+    for measured, below, colour, label in drawn:
+        for place, own in enumerate(measured.values()):
+            finite, at = own[np.isfinite(own)], place + below
+            axes.plot(
+                finite, np.full(finite.size, at), "o", color=colour, alpha=0.35, markersize=4,
+                label=label if by_mean is not None and place == 0 else None,
+            )  # fmt: skip
+            found = statistics.mean(own)
+            axes.errorbar(found.mean, at, xerr=found.standard_error, fmt="D", color="C3", capsize=3)
     for (name, value), style in zip(levels.items(), (":", "-.", "--"), strict=False):
         axes.axvline(value, color="C2", linestyle=style, linewidth=1, label=name)
     axes.set(xlabel="mean true return of an agent", title=caption, yticks=range(len(returns)))
@@ -80,7 +93,7 @@ def seeds_chart(
     axes.set_ylim(len(returns) - 0.5, -0.5)
     axes.title.set_fontsize(9)
     axes.grid(axis="x", alpha=0.25)
-    if levels:
+    if levels or by_mean is not None:
         figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

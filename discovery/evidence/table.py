@@ -1,14 +1,17 @@
 """A table over seeds: means, and paired differences to the first objective."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from discovery.config.sections import MEAN, SAMPLED
 from discovery.evidence import markdown, statistics
-from discovery.evidence.returns import Returns
+from discovery.evidence.returns import BY_MEAN, LOG_STD, MEASURES, RETURN, Returns, Store
 from discovery.evidence.statistics import Difference, Mean, number, signed
 from mpo.log import numbers, strict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,18 @@ class Row:
       mean: of the returns over the seeds of the objective.
       gap: how much more it earns than the first; `None` for the first.
       note: what is to be known of it, such as "tuned".
+      by_mean: of the returns by the mean action; `None`, if they were not measured.
+      by_mean_gap: how much more it earns than the first, by the mean action.
+      log_std: how the agents' actions spread; `None`, if they do not or it was not measured.
     """
 
     name: str
     mean: Mean
     gap: Difference | None
     note: str = ""
+    by_mean: Mean | None = None
+    by_mean_gap: Difference | None = None
+    log_std: Mean | None = None
 
     def whole(self, first: "Row") -> bool:
         """Return whether no agent failed: if one did, the pairs left are no fair sample."""
@@ -39,10 +48,13 @@ class Table:
     Attributes:
       rows: the objectives; differences are to the first.
       levels: returns by name, such as those of the agents that made the data.
+      action: what agents do in `mean` and `gap` of the rows: "sampled" from their policy, or
+        its "mean", where nothing else was measured.
     """
 
     rows: tuple[Row, ...]
     levels: Mapping[str, float]
+    action: str = SAMPLED
 
     @classmethod
     def of(
@@ -50,38 +62,74 @@ class Table:
         returns: Returns,
         levels: Mapping[str, float] | None = None,
         notes: Mapping[str, str] | None = None,
+        by_mean: Returns | None = None,
+        log_std: Returns | None = None,
+        action: str = SAMPLED,
     ) -> "Table":
-        """Return the table of these returns."""
+        """Return the table of these returns; of what else was measured of the agents, if it was."""
         first, *_ = returns
+
+        def gap(name: str, measured: Returns | None) -> Difference | None:
+            if measured is None or name == first:
+                return None
+            return statistics.difference(measured[name], measured[first])
+
+        def mean(name: str, measured: Returns | None) -> Mean | None:
+            return None if measured is None else statistics.mean(measured[name])
+
         rows = tuple(
             Row(
                 name,
                 statistics.mean(own),
-                None if name == first else statistics.difference(own, returns[first]),
+                gap(name, returns),
                 (notes or {}).get(name, ""),
+                mean(name, by_mean),
+                gap(name, by_mean),
+                mean(name, log_std),
             )
             for name, own in returns.items()
         )
-        return cls(rows, dict(levels or {}))
+        return cls(rows, dict(levels or {}), action)
+
+    @classmethod
+    def stored(
+        cls,
+        store: Store,
+        names: Sequence[str],
+        seeds: Sequence[int],
+        levels: Mapping[str, float] | None = None,
+        notes: Mapping[str, str] | None = None,
+    ) -> "Table":
+        """Return the table of what is known of all these agents."""
+        known = [m for m in MEASURES if all(store.has(n, s, [m]) for n in names for s in seeds)]
+        found = {measure: store.returns(names, seeds, measure) for measure in known}
+        spread = found.get(LOG_STD)
+        if RETURN not in found:
+            return cls.of(found[BY_MEAN], levels, notes, log_std=spread, action=MEAN)
+        return cls.of(found[RETURN], levels, notes, found.get(BY_MEAN), spread)
 
     def columns(self) -> tuple[str, ...]:
         """Return the titles of the columns."""
-        first = self.rows[0].name
-        return ("objective", "settings", "mean return", f"more than {first}", "95 %", "p")
+        first, *_ = self.rows
+        own = "mean return" if self.action == SAMPLED else "mean return, by mean action"
+        titles = ["objective", "settings", own, f"more than {first.name}", "95 %", "p"]
+        if first.by_mean is not None:
+            titles += ["by mean action", f"more than {first.name}", "95 %", "p"]
+        return tuple(titles if first.log_std is None else [*titles, "log-std"])
 
     def cells(self) -> Iterator[tuple[str, ...]]:
         """Return the texts of each row, the levels last."""
+        first, *_ = self.rows
         for row in self.rows:
-            gap = row.gap
-            texts = ("", "", "")
-            if gap is not None and row.whole(self.rows[0]):
-                interval = f"{number(gap.low)} to {number(gap.high)}"
-                texts = (signed(gap.mean), interval, f"{gap.p:.1e}")
-            elif gap is not None and math.isfinite(gap.mean):
-                texts = (f"{signed(gap.mean)} where both did not fail", "", "")
-            yield (row.name, row.note, str(row.mean), *texts)
+            texts = [row.name, row.note, str(row.mean), *_gap(row.gap, row.mean, first.mean)]
+            if row.by_mean is not None and first.by_mean is not None:
+                texts += [str(row.by_mean), *_gap(row.by_mean_gap, row.by_mean, first.by_mean)]
+            if row.log_std is not None:
+                texts.append(f"{row.log_std.mean:.2f}")
+            yield tuple(texts)
+        blank = [""] * (len(self.columns()) - 3)
         for name, value in self.levels.items():
-            yield (name, "", number(value), "", "", "")
+            yield (name, "", number(value), *blank)
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
@@ -90,8 +138,16 @@ class Table:
 
     def as_json(self) -> dict[str, Any]:
         """Return the table as plain JSON values; a number that is not finite is null."""
-        rows = [asdict(row) for row in self.rows]
-        return {"rows": strict(rows), "levels": dict(self.levels)}
+        rows = [
+            {
+                name: value
+                for name, value in asdict(row).items()
+                if value is not None or name == "gap"
+            }
+            for row in self.rows
+        ]
+        action = {} if self.action == SAMPLED else {"action": self.action}
+        return {"rows": strict(rows), "levels": dict(self.levels), **action}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Table":
@@ -100,9 +156,25 @@ class Table:
             Row(
                 name=held["name"],
                 mean=Mean(**numbers(held["mean"])),
-                gap=None if held["gap"] is None else Difference(**numbers(held["gap"])),
+                gap=_read(Difference, held["gap"]),
                 note=held["note"],
+                by_mean=_read(Mean, held.get("by_mean")),
+                by_mean_gap=_read(Difference, held.get("by_mean_gap")),
+                log_std=_read(Mean, held.get("log_std")),
             )
             for held in values["rows"]
         )
-        return cls(rows, dict(values["levels"]))
+        return cls(rows, dict(values["levels"]), values.get("action", SAMPLED))
+
+
+def _gap(gap: Difference | None, mean: Mean, first: Mean) -> tuple[str, str, str]:
+    """Return a difference in words: if an agent failed, the pairs left are no fair sample."""
+    if gap is not None and not mean.failed and not first.failed:
+        return signed(gap.mean), f"{number(gap.low)} to {number(gap.high)}", f"{gap.p:.1e}"
+    if gap is not None and math.isfinite(gap.mean):
+        return f"{signed(gap.mean)} where both did not fail", "", ""
+    return "", "", ""
+
+
+def _read(kind: type[T], held: Mapping[str, Any] | None) -> T | None:
+    return None if held is None else kind(**numbers(held))

@@ -11,7 +11,8 @@ from typing import Any
 
 from discovery.evidence import Store, Table, Tuned, markdown, tuning
 from discovery.evidence import evaluation as evaluations
-from discovery.evidence.statistics import number, signed
+from discovery.evidence.returns import MEASURES
+from discovery.evidence.statistics import Difference, Mean, number, signed
 from discovery.evidence.table import Row as Line
 from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.paper.exhibit import Row
@@ -48,14 +49,17 @@ class Measured:
         return lines.get(self.row.objectives.get(column, ""))
 
     def cell(self, column: str) -> str:
-        """Return the text of a cell: mean, and the difference to the first objective."""
+        """Return the text of a cell: mean, and the difference to the first objective.
+
+        Both by sampled actions, and after a slash by the mean action where it was measured.
+        """
         name, line = self.row.objectives.get(column), self.line(column)
         if name is None:
             return ""
         if line is None:
             return NOT_SHIPPED if name in self.row.missing else NOT_MEASURED
-        known = line.gap is not None and math.isfinite(line.gap.mean)
-        return f"{line.mean} ({signed(line.gap.mean)})" if line.gap and known else str(line.mean)
+        measured = [(line.mean, line.gap), (line.by_mean, line.by_mean_gap)]
+        return " / ".join(_said(mean, gap) for mean, gap in measured if mean is not None)
 
     def expert(self) -> str:
         """Return the mean return of the data's expert, as text; empty, if it is not known."""
@@ -71,6 +75,11 @@ def measure(request: Request, row: Row, out: Path, say: Say) -> None:
         say(f"{row.name}: {name} does not ship with this version, so it is not measured")
     if asked is not None:
         evaluations.run(asked, _folder(out, row), partial(_say, say, row))
+
+
+def _said(mean: Mean, gap: Difference | None) -> str:
+    known = gap is not None and math.isfinite(gap.mean)
+    return f"{mean} ({signed(gap.mean)})" if gap and known else str(mean)
 
 
 def _tuned(request: Request, row: Row, out: Path, say: Say) -> dict[str, Tuned]:
@@ -106,8 +115,10 @@ def measured(request: Request, out: Path) -> list[Measured]:
 def _parts(request: Request, rows: Sequence[Measured]) -> Iterator[str]:
     columns = request.exhibit.columns
     first = columns[0]
+    both = any(one.table and one.table.rows[0].by_mean for one in rows)
+    by = " By sampled actions / by the mean action." if both else ""
     yield (
-        f"Mean true return ± standard error, in brackets how much more than {first}. Scale "
+        f"Mean true return ± standard error, in brackets how much more than {first}.{by} Scale "
         f"{request.scale} ({request.size.about}). The paper's tables did not survive in its text; "
         "where the text says something of a cell, it stands in the last column."
     )
@@ -168,16 +179,18 @@ def _write_returns(rows: Sequence[Measured], out: Path) -> None:
     """Write the returns of all rows as one file."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "objective", "seed", "return"))
-    for one in rows:
-        if one.table is None:
-            continue
-        store = Store(one.folder / evaluations.RETURNS)
-        for line in one.table.rows:
+    stores = {
+        one.row.name: (Store(one.folder / evaluations.RETURNS), one.table)
+        for one in rows
+        if one.table is not None
+    }
+    known = [store.measures([line.name]) for store, table in stores.values() for line in table.rows]
+    columns = [measure for measure in MEASURES if any(measure in own for own in known)]
+    writer.writerow(("row", "objective", "seed", *columns))
+    for name, (store, table) in stores.items():
+        for line in table.rows:
             for seed in store.seeds(line.name):
-                value = store[line.name, seed]
-                said = repr(value) if math.isfinite(value) else ""
-                writer.writerow((one.row.name, line.name, seed, said))
+                writer.writerow((name, line.name, seed, *store.texts(line.name, seed, columns)))
     out.mkdir(parents=True, exist_ok=True)
     treefile.replace(out / "returns.csv", text.getvalue().encode())
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from discovery.evidence import Returns, Store, Table, markdown
+from discovery.evidence import Store, Table, markdown
 from discovery.evidence.evaluation import ASKED, RESULTS, RETURNS, claim, read_table
 from discovery.evidence.figures import seeds_chart
+from discovery.evidence.returns import OF_ACTION
 from discovery.report.page import Page, asked, figures
 from discovery.search import user_file
 
@@ -26,13 +27,15 @@ def page(folder: Path) -> Page:
     results = _results(folder)
     table = None if results is None else results[0]
     names = [row.name for row in table.rows] if table else [*held.get("objectives", {})]
-    returns = _common(store, names)
-    title = f"{_named(held)}: {', '.join(returns)}" if returns else _named(held)
-    if returns:
-        levels = dict(table.levels) if table else {}
-        seeds_chart(returns, folder / "figures" / "seeds.png", levels, title)
-    shown = table or (Table.of(returns) if returns else None)
-    parts = [part for part in _parts(folder, held, store, shown, results) if part]
+    seeds = _common(store, names)
+    known = [name for name in names if seeds and store.seeds(name)]
+    title = f"{_named(held)}: {', '.join(known)}" if known else _named(held)
+    if known:
+        levels, measured = dict(table.levels) if table else {}, store.measures(known)
+        shown = [store.returns(known, seeds, m) for m in OF_ACTION.values() if m in measured]
+        seeds_chart(shown[0], folder / "figures" / "seeds.png", levels, title, *shown[1:])
+    so_far = table or (Table.stored(store, known, seeds) if known else None)
+    parts = [part for part in _parts(folder, held, store, so_far, results) if part]
     return Page(title, parts, folder, results is not None)
 
 
@@ -88,13 +91,10 @@ def _results(folder: Path) -> tuple[Table, dict[str, Any]] | None:
     return read_table(folder), json.loads((folder / RESULTS).read_text())
 
 
-def _common(store: Store, names: list[str]) -> Returns:
-    """Return the returns over the seeds that are known of every objective that has any."""
-    known = {name: store.seeds(name) for name in names if store.seeds(name)}
-    if not known:
-        return {}
-    common = set.intersection(*map(set, known.values()))
-    return store.returns(known, sorted(common)) if common else {}
+def _common(store: Store, names: list[str]) -> list[int]:
+    """Return the seeds that are known of every objective that has any."""
+    known = [{*own} for name in names if (own := store.seeds(name))]
+    return sorted(set.intersection(*known)) if known else []
 
 
 def _named(asked: dict[str, Any]) -> str:

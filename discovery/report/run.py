@@ -10,7 +10,8 @@ import mpo
 from discovery import config
 from discovery.config import Config
 from discovery.evidence import markdown
-from discovery.evidence.statistics import number
+from discovery.evidence.statistics import number, signed
+from discovery.evidence.table import Row
 from discovery.report import closed_form
 from discovery.report.page import Page, asked, figures
 from discovery.runs.folder import Folder
@@ -96,7 +97,19 @@ def verdict(result: Result) -> str:
         f"{words} (95 % interval {number(gain.low)} to {number(gain.high)}, p = {gain.p:.2g}, "
         f"{found.seeds} seeds)"
         + ("." if clear else ", which these seeds do not tell from chance.")
+        + _by_mean(row, first, other)
         + ("" if first.name in result.tuned else f" {other} was not tuned here.")
+    )
+
+
+def _by_mean(row: Row, first: Row, other: str) -> str:
+    """Say what is left of the difference where agents act by their mean, if that was measured."""
+    gap = row.by_mean_gap
+    if gap is None:
+        return ""
+    return (
+        f" By the mean action it is {row.by_mean} against {first.by_mean} of {other}: "
+        f"{signed(gap.mean)} (95 % interval {number(gap.low)} to {number(gap.high)})."
     )
 
 
@@ -141,12 +154,18 @@ def _worth(described: Config, result: Result) -> str:
     )
     tables = [one.as_json() for one in described.data]
     ground = user_file.ground(tables, "another draw of the data", "the search did")
+    by = (
+        " Agents draw their actions, unless a column says that they act by the mean; log-std is "
+        "how far actions spread, a mean over their entries."
+        if result.by_mean
+        else ""
+    )
     return (
         f"Mean true return of {own.seeds} agents for each objective, {own.episodes:,} episodes "
         f"an agent, on {markdown.escaped(ground)} and with other seeds than those the search saw; "
         "± is a standard error. All of them train on that one draw, so errors and tests are over "
         "agents, not over datasets. Differences are paired by seed, with a 95 % bootstrap interval "
-        f"and a paired t test. The objectives compared with {settings}"
+        f"and a paired t test.{by} The objectives compared with {settings}"
     )
 
 

@@ -14,6 +14,8 @@ from discovery.evidence import (
     trajectory,
     tuning,
 )
+from discovery.evidence.contest import measures
+from discovery.evidence.returns import BY_MEAN, LOG_STD, RETURN
 from discovery.evidence.tuned_file import tuned_into
 from discovery.host.processes import all_devices, machine, primary
 from discovery.runs.folder import Folder
@@ -45,13 +47,15 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     tuned = _tuned(config, watcher, folder) if asked.tune else {}
     watcher.phase("preparing other data")
     ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
-    returns = evaluate(
-        {FOUND: algorithm, **contestants(asked.against, config, tuned)},
+    compared = {FOUND: algorithm, **contestants(asked.against, config, tuned)}
+    store, seeds = Store(folder.returns), range(asked.seeds)
+    evaluate(
+        compared,
         ground,
         streams.key(Purpose.EVALUATION, config.seed),
-        range(asked.seeds),
+        seeds,
         asked.episodes,
-        Store(folder.returns),
+        store,
         told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
     )
     authors = situation.earned(config, Purpose.EVALUATION)
@@ -60,8 +64,19 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         for path in config.family.over or ()
         if not path.startswith("objective.")
     }
-    objective = algorithm.objective
-    return Result(objective, selected, candidates, returns, authors, tuned, seen, beside)
+    measured = {m: store.returns(compared, seeds, m) for m in measures(ground.task)}
+    return Result(
+        objective=algorithm.objective,
+        selected=selected,
+        candidates=candidates,
+        returns=measured[RETURN],
+        authors=authors,
+        tuned=tuned,
+        trajectory=seen,
+        beside=beside,
+        by_mean=measured.get(BY_MEAN, {}),
+        log_std=measured.get(LOG_STD, {}),
+    )
 
 
 def _tuned(config: Config, watcher: Watcher, folder: Folder) -> dict[str, Tuned]:

@@ -30,6 +30,8 @@ class Result:
       candidates: mean score of each candidate, over the seeds of the selection: the return of
         agents, unless the run selects by another measure.
       returns: mean true return of the agent of each seed, by name of the objective.
+      by_mean: the same by the agents' mean action; empty, where it was not measured.
+      log_std: how the agents' actions spread; empty, where they do not.
       authors: mean return of the agents that made the data, by name.
       tuned: settings of the objectives it was compared with, if they were tuned.
       trajectory: of an agent trained under `objective` on the data of the search; `None` in a
@@ -45,21 +47,37 @@ class Result:
     tuned: Mapping[str, Tuned] = field(default_factory=dict)
     trajectory: Trajectory | None = None
     beside: Mapping[str, float] = field(default_factory=dict)
+    by_mean: Returns = field(default_factory=dict)
+    log_std: Returns = field(default_factory=dict)
 
     def table(self) -> Table:
         """Return the comparison: differences are to the first objective it was against."""
         first, *others = (name for name in self.returns if name != FOUND)
-        ordered = {name: self.returns[name] for name in (first, FOUND, *others)}
+        order = (first, FOUND, *others)
         levels = {f"{name}, in the data": value for name, value in self.authors.items()}
         notes = {name: "tuned" if name in self.tuned else "default" for name in (first, *others)}
-        return Table.of(ordered, levels, notes)
+        returns, by_mean, log_std = (
+            {name: found[name] for name in order} if found else None
+            for found in (self.returns, self.by_mean, self.log_std)
+        )
+        assert returns is not None
+        return Table.of(returns, levels, notes, by_mean, log_std)
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the objective and the trajectory as plain JSON values."""
+        measured = {
+            "returns": self.returns,
+            "returns_by_mean_action": self.by_mean,
+            "log_std": self.log_std,
+        }
         return {
             "selected": self.selected,
             "candidates": {name: strict(vars(mean)) for name, mean in self.candidates.items()},
-            "returns": {name: _nullable(values) for name, values in self.returns.items()},
+            **{
+                name: {objective: _nullable(values) for objective, values in found.items()}
+                for name, found in measured.items()
+                if found or name == "returns"
+            },
             "authors": dict(self.authors),
             "tuned": {name: one.as_json() for name, one in self.tuned.items()},
         }
@@ -83,12 +101,18 @@ def found(folder: Folder) -> Result:
             objective=objective,
             selected=held["selected"],
             candidates={name: Mean(**numbers(mean)) for name, mean in held["candidates"].items()},
-            returns={name: np.array(own, float) for name, own in held["returns"].items()},
+            returns=_arrays(held["returns"]),
             authors={name: float(value) for name, value in held["authors"].items()},
             tuned={n: Tuned.from_json(one) for n, one in held.get("tuned", {}).items()},
+            by_mean=_arrays(held.get("returns_by_mean_action", {})),
+            log_std=_arrays(held.get("log_std", {})),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error
+
+
+def _arrays(values: Mapping[str, Any]) -> Returns:
+    return {name: np.array(own, float) for name, own in values.items()}
 
 
 def _nullable(values: np.ndarray) -> list[float | None]:

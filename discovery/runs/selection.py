@@ -75,7 +75,7 @@ def measure(asked: Evaluation) -> Measure | None:
 def _returns(search: Search, zetas: Mapping[str, Array]) -> Scores:
     """Train agents under every candidate, from keys the search never used; what each earns."""
     asked = search.config.evaluation
-    cohort = Cohort(search.situation, asked.episodes)
+    cohort = Cohort(search.situation, asked.episodes, search.config.search.action)
     keys = jax.random.split(
         streams.key(Purpose.SELECTION, search.config.seed), asked.selection_seeds
     )

@@ -1,7 +1,8 @@
 """A cohort: agents trained by algorithms of one structure, and measured, side by side."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -12,11 +13,17 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Key, UInt32
 
 import envs
+from discovery.config.sections import ACTIONS, MEAN, SAMPLED
 from discovery.host.processes import gathered
 from discovery.search.situation import Situation, begin
+from envs.base import Spreading
+from mpo.errors import RequestError, unknown
 from mpo.pytree import pytree
 from mpo.train import Algorithm, Source, population, train
 from mpo.train.population import Population
+
+BOTH = "both"
+"""Of the actions that agents are measured by: all that their task has."""
 
 Algorithms = Any
 """An `Algorithm` whose arrays have the agents on their leading axis (`mpo.train.stacked`)."""
@@ -49,10 +56,12 @@ class Cohort:
     Attributes:
       situation: what they are trained on.
       episodes: that each agent's return is the mean of.
+      action: what agents do in them: "sampled" from their policy, or the "mean" of it.
     """
 
     situation: Situation
     episodes: int
+    action: str = SAMPLED
 
     def earn(
         self, algorithms: Algorithms, keys: Key[Array, "agents"]
@@ -69,9 +78,19 @@ class Cohort:
         datasets = range(len(self.situation.sources))
         return [self.train(algorithms, keys, number) for number in datasets]
 
-    def measure(self, trained: Sequence[Trained]) -> Float[np.ndarray, "datasets agents"]:
+    def measure(
+        self, trained: Sequence[Trained], action: str | None = None
+    ) -> Float[np.ndarray, "datasets agents"]:
         """Return the mean true return of each agent that was trained on each dataset."""
-        return np.stack([self.score(agents) for agents in trained])
+        return np.stack([self.score(agents, action) for agents in trained])
+
+    def log_std(self, trained: Sequence[Trained]) -> Float[np.ndarray, "datasets agents"]:
+        """Return the log-std of each agent's actions, the mean over their entries."""
+        policy = self.situation.task.policy
+        assert isinstance(policy, Spreading)
+        found = [gathered(jnp.mean(policy.log_std(one.params), axis=-1)) for one in trained]
+        whole = [gathered(one.finite) for one in trained]
+        return np.where(np.stack(whole), np.stack(found), np.nan)
 
     def train(
         self, algorithms: Algorithms, keys: Key[Array, "agents"], dataset: int = 0
@@ -82,9 +101,15 @@ class Cohort:
         result: Trained = self._training(members, s.sources[dataset], s.moments[dataset], s.start)
         return result
 
-    def score(self, trained: Trained) -> Float[np.ndarray, "agents"]:
-        """Return the mean true return of each agent; NaN where a training was not finite."""
-        return gathered(self._scoring(trained))
+    def score(self, trained: Trained, action: str | None = None) -> Float[np.ndarray, "agents"]:
+        """Return the mean true return of each agent; NaN where a training was not finite.
+
+        Args:
+          trained: the agents.
+          action: what they do, if it is not the cohort's `action`. Both are one program.
+        """
+        by_mean = (action or self.action) == MEAN
+        return gathered(self._scoring(still(trained, self.situation.task) if by_mean else trained))
 
     def compilations(self) -> dict[str, int]:
         """Return how often training and measuring were compiled, in this process."""
@@ -99,6 +124,31 @@ class Cohort:
     def _scoring(self) -> Population:
         s = self.situation
         return _scoring(s.task, self.episodes, s.training.way, s.training.chunk, s.devices)
+
+
+def actions(task: envs.Task, asked: str = BOTH) -> tuple[str, ...]:
+    """Return by which actions agents of a task are measured, if `asked` is asked for.
+
+    Raises:
+      RequestError: there is no such way to act, or agents of this task have no mean action.
+    """
+    able = isinstance(task.policy, Spreading)
+    if asked not in (*ACTIONS, BOTH):
+        raise unknown("action to measure by", asked, (*ACTIONS, BOTH))
+    if asked == MEAN and not able:
+        raise RequestError(
+            f"agents of {task.name} have no mean action: leave it out, or say {SAMPLED}"
+        )
+    if asked == BOTH:
+        return ACTIONS if able else (SAMPLED,)
+    return (asked,)
+
+
+def still(trained: Trained, task: envs.Task) -> Trained:
+    """Return the agents without the spread of their actions: what they draw is the mean."""
+    policy = task.policy
+    assert isinstance(policy, Spreading)
+    return replace(trained, params=policy.spread(trained.params, -math.inf))
 
 
 # Programs depend on no more than their arguments here, so every situation of a task has the same.

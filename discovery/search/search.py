@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 import mpo
 from discovery.config import Config, Family
 from discovery.search import situation, strategies, streams
-from discovery.search.cohort import Algorithms, Cohort, Trained
+from discovery.search.cohort import Algorithms, Cohort, Trained, actions
 from discovery.search.situation import Situation
 from discovery.search.strategies import Strategy
 from discovery.search.streams import Purpose
@@ -114,7 +114,8 @@ class Search:
     @cached_property
     def cohort(self) -> Cohort:
         """The agents of a generation."""
-        return Cohort(self.situation, self.config.search.episodes)
+        search = self.config.search
+        return Cohort(self.situation, search.episodes, search.action)
 
     @cached_property
     def strategy(self) -> Strategy:
@@ -245,6 +246,7 @@ def built(config: Config) -> Strategy:
     """Return the strategy of a run, or say what is wrong with it; nothing is computed."""
     zeta = moved(situation.algorithm(config, searched(config.family)), config.family).zeta
     asked = config.search
+    actions(situation.task_of(config), asked.action)
     final = (asked.final_sigma, asked.final_learning_rate)
     strategy = strategies.strategy(
         asked.strategy,

@@ -94,7 +94,7 @@ def prepare(
 ) -> Situation:
     """Make the datasets (or take them from the cache), and bring them onto the devices."""
     check(config)
-    task = _task(config)
+    task = task_of(config)
     sources = tuple(
         dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
     )
@@ -109,7 +109,7 @@ def prepare(
 def dataset_of(config: Config, one: Data, purpose: Purpose, report: Report) -> Dataset:
     """Make a dataset of the run for a purpose, or take it from the cache or the user's file."""
     if one.path is not None:
-        return user_file.part(one, _task(config), purpose)
+        return user_file.part(one, task_of(config), purpose)
     planned = plan(config, one, purpose)
     return data.cached(planned.recipe, lambda path: planned.write(path, report))
 
@@ -139,16 +139,17 @@ def check(config: Config) -> None:
     """Refuse a description that cannot be prepared, before anything is made."""
     for one in config.data:
         if one.path is not None:
-            user_file.check(one, _task(config))
+            user_file.check(one, task_of(config))
         else:
             plan(config, one, Purpose.DISCOVERY)
     hyper(**config.training.hyper)
     if config.training.way not in (*WAYS, "auto"):
         raise unknown("way to run a population", config.training.way, (*WAYS, "auto"))
-    task = _task(config)
+    task = task_of(config)
     if config.training.start != FRESH:
         task.agent(config.training.start)
 
 
-def _task(config: Config) -> envs.Task:
+def task_of(config: Config) -> envs.Task:
+    """Return the task of a description."""
     return envs.task(config.task.name, **dict(config.task.settings))

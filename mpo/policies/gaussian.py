@@ -84,6 +84,14 @@ class GaussianPolicy:
         y = x @ last[0]
         return y + _trailing(last[1], y)
 
+    def log_std(self, params: GaussianParams) -> Float[Array, "*agents actions"]:
+        """Return the standard deviations of actions around their mean, as logarithms."""
+        return params.log_std
+
+    def spread(self, params: GaussianParams, log_std: float) -> GaussianParams:
+        """Return the parameters with this log-std for all actions: -inf acts by the mean."""
+        return dataclasses.replace(params, log_std=jnp.full_like(params.log_std, log_std))
+
     def log_prob(
         self,
         params: GaussianParams,

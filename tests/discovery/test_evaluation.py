@@ -15,18 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import envs
 import mpo
 from discovery import config
 from discovery.evidence import Store, Table, evaluate, tune, tuned_file, tuning
 from discovery.evidence import evaluation as folder
+from discovery.evidence.contest import measures
 from discovery.evidence.evaluation import Evaluation, earlier, run
+from discovery.evidence.returns import BY_MEAN, LOG_STD, RETURN
 from discovery.evidence.statistics import Mean
 from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.evidence.tuning import FACTORS
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted
 from discovery.search import situation, streams
-from discovery.search.cohort import Cohort
+from discovery.search.cohort import Cohort, actions
+from discovery.search.search import Search
 from discovery.search.streams import Purpose
 from mpo.claim import locked
 from mpo.errors import RequestError
@@ -96,24 +100,41 @@ def test_what_is_known_is_not_trained_again(ground, tmp_path):
 
 def test_a_store_keeps_every_digit_and_what_failed(tmp_path):
     path = tmp_path / "returns.csv"
-    Store(path).add('a, "b"', [0, 3], np.array([0.1 + 0.2, np.nan]))
+    Store(path).add('a, "b"', [0, 3], {RETURN: np.array([0.1 + 0.2, np.nan])})
     with path.open("a") as file:
         file.write("a,7,1.2")  # cut off
     store = Store(path)
-    assert store['a, "b"', 0] == 0.1 + 0.2
-    assert np.isnan(store['a, "b"', 3])
-    assert ("a", 7) not in store
+    assert store.get('a, "b"', 0) == 0.1 + 0.2
+    assert np.isnan(store.get('a, "b"', 3))
+    assert not store.has("a", 7)
     assert path.read_text().endswith("a,7,1.2")  # a reader leaves a writer's file alone
-    store.add("c", [1], np.array([2.0]))
-    assert Store(path)["c", 1] == 2.0
+    store.add("c", [1], {RETURN: np.array([2.0])})
+    assert Store(path).get("c", 1) == 2.0
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_store_knows_any_name_again(tmp_path_factory, name):
     path = tmp_path_factory.mktemp("names") / "returns.csv"
-    Store(path).add(name, [0], np.array([1.5]))
-    Store(path).add(name, [1], np.array([2.5]))
+    Store(path).add(name, [0], {RETURN: np.array([1.5])})
+    Store(path).add(name, [1], {RETURN: np.array([2.5])})
     assert list(Store(path).returns([name], range(2))[name]) == [1.5, 2.5]
+
+
+def test_a_store_of_returns_alone_takes_further_measures(tmp_path):
+    """A file from before there were any is the same, and knows of whom it does not know them."""
+    path = tmp_path / "returns.csv"
+    path.write_text("objective,seed,return\norpo,0,1.5\norpo,1,\n")
+    store = Store(path)
+    assert store.has("orpo", 1)
+    assert np.isnan(store.get("orpo", 1))
+    assert not store.has("orpo", 0, [RETURN, BY_MEAN])
+    store.add("orpo", [0], {RETURN: np.array([1.5]), BY_MEAN: np.array([np.inf])})
+    assert path.read_text() == (f"objective,seed,return,{BY_MEAN}\norpo,0,1.5,\norpo,1,,-\n")
+    again = Store(path)
+    assert np.isnan(again.get("orpo", 0, BY_MEAN))
+    assert not again.has("orpo", 1, [BY_MEAN])
+    assert again.measures(["orpo"]) == (RETURN,)
+    assert again.seeds("orpo", BY_MEAN) == [0]
 
 
 def test_a_file_of_something_else_is_no_store(tmp_path):
@@ -419,3 +440,53 @@ def test_the_command_uses_every_core(datasets, tmp_path):
     assert done.returncode == 0, done.stderr
     held = json.loads((out / "results.json").read_text())
     assert held["devices"].startswith(f"{cores} × ")
+
+
+def test_by_the_mean_action_noise_is_no_part_of_the_return(ground):
+    """Agents that differ in nothing but their noise earn the same by it, in one program."""
+    cohort, policy = Cohort(ground, 4), ground.task.policy
+    keys = jax.random.split(KEY, 2)
+    loud = cohort.train(stacked([ground.algorithm(mpo.objective("orpo"))], each=2), keys)
+    quiet = dataclasses.replace(loud, params=policy.spread(loud.params, -3.0))
+    compiled = cohort.compilations()["score"]
+    np.testing.assert_array_equal(cohort.score(loud, "mean"), cohort.score(quiet, "mean"))
+    assert (cohort.score(loud) != cohort.score(quiet)).all()
+    silent = dataclasses.replace(loud, params=policy.spread(loud.params, -30.0))
+    np.testing.assert_allclose(cohort.score(silent), cohort.score(loud, "mean"), rtol=1e-6)
+    assert cohort.compilations()["score"] <= compiled + 1
+    np.testing.assert_allclose(cohort.log_std([quiet]), -3.0)
+
+
+def test_an_evaluation_measures_by_both_actions_and_tells_the_noise(ground, tmp_path):
+    store = Store(tmp_path / "returns.csv")
+    returns = evaluate(contestants("orpo"), ground, KEY, range(2), 4, store)
+    assert store.measures(["orpo"]) == measures(ground.task) == (RETURN, BY_MEAN, LOG_STD)
+    assert list(store.returns(["orpo"], range(2))["orpo"]) == list(returns["orpo"])
+    alone = evaluate(contestants("orpo"), ground, KEY, range(2), 4, action="mean")
+    np.testing.assert_array_equal(alone["orpo"], store.returns(["orpo"], range(2), BY_MEAN)["orpo"])
+    table = Table.stored(store, ["orpo"], range(2))
+    assert Table.from_json(json.loads(json.dumps(table.as_json()))) == table
+    (line,) = table.cells()
+    assert len(line) == len(table.columns()) == 11
+
+
+def test_tokens_have_no_mean():
+    bandit = envs.task("token_bandit")
+    assert actions(bandit) == ("sampled",)
+    assert measures(bandit) == (RETURN,)
+    for asked in ("mean", "median"):
+        with pytest.raises(RequestError):
+            actions(bandit, asked)
+
+
+def test_a_search_by_the_mean_action_has_the_fitness_of_it(tiny, ground):
+    by_mean = config.changed(tiny, {"search.action": "mean"})
+    assert "action" not in tiny.as_json()["search"]
+    assert config.from_json(by_mean.as_json()) == by_mean
+    one, other = Search(tiny, ground), Search(by_mean, ground)
+    members, state = one.ask(one.init())
+    trained = one.train(members, state)
+    np.testing.assert_array_equal(
+        other.score(trained).members, one.cohort.measure(trained, "mean").mean(axis=0)[:-2]
+    )
+    assert (one.score(trained).members != other.score(trained).members).all()

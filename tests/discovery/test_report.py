@@ -16,6 +16,7 @@ from discovery import config, report
 from discovery.cli import main
 from discovery.evidence import Store, Table, markdown, tuning
 from discovery.evidence.evaluation import Evaluation, wanted
+from discovery.evidence.returns import RETURN
 from discovery.evidence.statistics import mean
 from discovery.runs import Result, finish
 from discovery.runs.folder import Folder
@@ -77,8 +78,8 @@ def evaluated(tmp_path, tiny):
     asked = Evaluation(tiny, names, seeds=3, episodes=2, command="discovery evaluate --seeds 3")
     (folder / "evaluation.json").write_text(json.dumps(wanted(asked)))
     store = Store(folder / "returns.csv")
-    store.add("orpo", [0, 1, 2], RETURNS["orpo"])
-    store.add("sft", [0, 1], RETURNS["sft"][:2])
+    store.add("orpo", [0, 1, 2], {RETURN: RETURNS["orpo"]})
+    store.add("sft", [0, 1], {RETURN: RETURNS["sft"][:2]})
     return folder
 
 

@@ -6,6 +6,7 @@ figure's trainings recorded, an experiment with two results. Where a log is appe
 in half a line. In `whole` are the numbers of the same commands when nothing stopped them.
 """
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from discovery import config
 from discovery.evidence import Store, tuning
 from discovery.evidence.evaluation import Evaluation, run
+from discovery.evidence.returns import MEASURES
 from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.paper import Request, make
 from discovery.paper.exhibit import from_values
@@ -59,13 +61,19 @@ def test_an_evaluation(earlier, described):
     folder, said = earlier / "evaluation", list[str]()
     asked = tuning.contestants(["orpo", "sft"], described, {})
     before = json.loads((folder / "evaluation.json").read_text())
-    run(Evaluation(described, asked, 2, 2, None), folder, said.append)
+    wanted = Evaluation(described, asked, 2, 2, None)
+    run(dataclasses.replace(wanted, action="sampled"), folder, said.append)
     assert not any(text.startswith("orpo:") for text in said), "it has those already"
     known, whole = Store(folder / "returns.csv"), Store(earlier / "whole" / "returns.csv")
     for name in asked:
         found, expected = (store.returns([name], range(2))[name] for store in (known, whole))
         np.testing.assert_allclose(found, expected, rtol=1e-3)
     assert json.loads((folder / "evaluation.json").read_text()) == before
+    measured = known.returns(asked, range(2))
+    run(wanted, folder, said.append)
+    both = Store(folder / "returns.csv")
+    np.testing.assert_allclose(both.returns(["orpo"], range(2))["orpo"], measured["orpo"], 1e-3)
+    assert both.measures(asked) == MEASURES, "it takes what was not measured then"
 
 
 def test_settings_that_were_tuned(earlier, described):

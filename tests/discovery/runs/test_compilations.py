@@ -27,10 +27,10 @@ def test_a_run_compiles_each_training_once_and_another_run_none(tiny, tmp_path, 
         programs.add(self._training)
         return train(self, algorithms, keys, dataset)
 
-    def noted_score(self, agents):
+    def noted_score(self, agents, action=None):
         scored.add((id(self._scoring), _signature(agents)))
         programs.add(self._scoring)
-        return score(self, agents)
+        return score(self, agents, action)
 
     monkeypatch.setattr(Cohort, "train", noted_train)
     monkeypatch.setattr(Cohort, "score", noted_score)
