@@ -83,18 +83,20 @@ def tune(
     level: str | None = LEVEL,
     preset: str | None = PRESET,
     set_: list[str] = SET,
-    seeds: int = typer.Option(3, help="Agents for each point of the grid."),
+    seeds: int = typer.Option(3, help="Agents for each point."),
     episodes: int = typer.Option(32, help="Episodes that measure each agent."),
+    action: str = typer.Option("sampled", help="What agents do when measured: sampled or mean."),
     seed: int = SEED,
     out: Path = typer.Option(help="File to write, for `discovery evaluate --tuned`."),
     as_json: bool = JSON,
 ) -> None:
     """Give objectives their own learning rate and settings, on data and seeds set aside for it.
 
-    The grid: learning rates 0.1, 0.3, 1 and 3 times the situation's, and five values of the
-    objective's own number (λ of ORPO, β of DPO, …). It grows, up to eight times, where its best
-    point is at an end; what is at an end even so is named. Objectives found already in the file
-    are left as they are.
+    24 points of every objective, whatever it has of settings: as it stands, and a Sobol sequence
+    over learning rates 0.05 to 5 times the situation's and over the objective's own numbers (λ of
+    ORPO, β of DPO, …). The best four are measured again by twice as many fresh agents, and the
+    best of those is taken. The file keeps every point. Objectives found already in it are left as
+    they are.
 
     Example: discovery tune --task hopper --dataset shuffled --objective orpo --out tuned.json
     """
@@ -104,8 +106,11 @@ def tune(
     if seeds < 1 or episodes < 1:
         raise RequestError("seeds and episodes must be at least 1")
     from discovery.evidence.tuned_file import tuned_into
+    from discovery.search import cohort, situation
 
-    found = tuned_into(out, described, objective, seeds, episodes, _say)
+    if len(cohort.actions(situation.task_of(described), action)) != 1:
+        raise RequestError("settings are tuned by one action: sampled or mean")
+    found = tuned_into(out, described, objective, seeds, episodes, _say, action)
     if as_json:
         show_json({name: one.as_json() for name, one in found.items()})
         return
@@ -120,7 +125,7 @@ def tune(
         )
         for name, one in found.items()
     ]
-    columns = ("objective", "settings", "learning rate", "mean return", "tried", "end of grid")
+    columns = ("objective", "settings", "learning rate", "mean return", "tried", "at an end")
     show_table("", columns, rows)
 
 

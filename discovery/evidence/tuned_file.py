@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mpo
 from discovery.config import Config
-from discovery.evidence.tuning import Tuned, grid, tune
+from discovery.config.sections import SAMPLED
+from discovery.evidence.tuning import Tuned, plan, tune
 from discovery.host.processes import all_devices, primary, same_text
 from discovery.search import situation, streams
+from discovery.search.situation import algorithm
 from discovery.search.streams import Purpose
 from mpo import treefile
 from mpo.claim import differences, waited_for
@@ -24,12 +27,12 @@ class TunedFile:
 
     Attributes:
       situation: where agents were trained, as plain JSON values.
-      budget: how the points of the grid were measured.
+      budget: how the points were measured.
       objectives: the best point of each, by name.
     """
 
     situation: Mapping[str, Any]
-    budget: Mapping[str, int]
+    budget: Mapping[str, Any]
     objectives: Mapping[str, Tuned]
 
     def elsewhere(self, config: Config) -> list[str]:
@@ -38,23 +41,44 @@ class TunedFile:
 
 
 def tuned_into(
-    path: Path, config: Config, names: Sequence[str], seeds: int, episodes: int, say: Say
+    path: Path,
+    config: Config,
+    names: Sequence[str],
+    seeds: int,
+    episodes: int,
+    say: Say,
+    action: str = SAMPLED,
 ) -> dict[str, Tuned]:
     """Tune the objectives that `path` does not have yet, and write each as it is found.
 
-    One that was tuned by another grid is tuned anew. Of several processes the primary one reads
+    One that was tuned by another rule is tuned anew. Of several processes the primary one reads
     and writes the file.
+
+    Args:
+      path: of the file.
+      config: the description whose task, data, training and seed are used.
+      names: of the objectives.
+      seeds: agents for each point.
+      episodes: that measure each agent.
+      say: is told what goes on.
+      action: what agents do when they are measured, "sampled" or "mean".
 
     Raises:
       RequestError: `path` holds something else, or cannot be written to; nothing was trained.
     """
-    budget = {"seed": config.seed, "seeds": seeds, "episodes": episodes}
+    budget: dict[str, Any] = {"seed": config.seed, "seeds": seeds, "episodes": episodes}
+    if action != SAMPLED:  # as in files from before there was a choice
+        budget["action"] = action
     empty = TunedFile(_situation(config), budget, {})
     text = same_text(_text(path) if primary() and path.exists() else "")
     held = _parsed(path, text) if text else empty
     if changed := held.elsewhere(config) + differences(budget, held.budget):
         raise RequestError(f"{path} was tuned with other settings: {'; '.join(changed)}")
-    found = {n: one for n, one in held.objectives.items() if one.grid == grid(n) or n not in names}
+    found = {
+        name: one
+        for name, one in held.objectives.items()
+        if name not in names or one.grid == plan(algorithm(config, mpo.objective(name)))
+    }
     if all(name in found for name in names):
         return found
     _write(path, empty, found)
@@ -65,7 +89,7 @@ def tuned_into(
         if name in found:
             continue
         told = partial(_points, say, name)
-        found[name] = tune(name, ground, key, seeds, episodes, told)
+        found[name] = tune(name, ground, key, seeds, episodes, told, action)
         _write(path, empty, found)
     return found
 

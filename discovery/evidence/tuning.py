@@ -1,12 +1,13 @@
-"""A fair chance: every objective gets its own settings, by the same stated rule.
+"""A fair chance: every objective gets its own settings, by as many trainings as any other.
 
-A plain grid, because all its points are one compiled program: learning rates and the
-numbers of an objective are traced, so agents of the whole grid train side by side. Where the
-best point is at an end of the grid, the grid grows.
+Points of a Sobol sequence over the ranges that an objective declares (`tried=` on a setting) and
+over the learning rate, however many numbers that are; the settings as they stand are the first of
+them. The best few are measured again by agents of fresh keys, and of those the best is taken: the
+best of many noisy means is not the best point, and its mean is too high. Every point is kept, so
+that a tuning can be audited.
 """
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,47 +16,81 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+import scipy.stats
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 import mpo
 from discovery.config import Config
+from discovery.config.sections import SAMPLED
 from discovery.evidence import statistics
+from discovery.evidence.contest import measured
+from discovery.evidence.returns import OF_ACTION
 from discovery.evidence.statistics import Mean
 from discovery.search.cohort import Cohort
 from discovery.search.situation import Situation, algorithm
 from mpo import paths
 from mpo.log import numbers, strict
+from mpo.settings import Range
 from mpo.train import Algorithm, stacked
 
-FACTORS = (0.1, 0.3, 1.0, 3.0)
-"""Learning rates tried, as multiples of the situation's."""
+POINTS = 24
+"""Points that are tried of every objective; the first are its settings as they stand."""
+
+KEPT = 4
+"""Points that are measured again, and trained side by side."""
+
+RATES = (0.05, 5.0)
+"""Least and greatest learning rate tried, as multiples of the situation's."""
+
+BEYOND = math.sqrt(10.0)
+"""How far beyond the values that a setting says to try a tuning goes, as a factor."""
 
 SEEDS, EPISODES = 3, 32
-"""Agents for each point of a grid, and episodes that measure each, where nothing else is asked."""
-
-GROWTHS = 8
-"""How often a grid may grow, each time by the next value at every end where its best point is."""
+"""Agents for each point, and episodes that measure each, where nothing else is asked; twice as
+many agents for a point that is measured again."""
 
 _RATE = "descent.learning_rate"
 _RATE_SAID = "learning rate"
+_EDGE = 0.1
+"""Share of an axis from where on a value is said to be at an end of it."""
 
-Point = tuple[float, ...]
-"""A value for each axis of the grid."""
+Point = Mapping[str, float]
+"""A value for each setting that is tuned, by its path."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A point that was tried.
+
+    Attributes:
+      settings: values of the objective's settings, by name.
+      learning_rate: of the agents' optimizer.
+      mean: true return of the agents, over the seeds that all points have.
+      again: that of fresh agents, twice as many; `None` for a point that was not among the best.
+    """
+
+    settings: Mapping[str, float]
+    learning_rate: float
+    mean: Mean
+    again: Mean | None = None
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best point of a grid.
+    """The best point that was tried.
 
     Attributes:
       objective: name of the objective.
       settings: values of the objective's settings that were tuned, by name.
       learning_rate: of the agents' optimizer.
-      mean: true return of the agents, over the seeds of the tuning.
-      tried: how many points of the grid were measured.
-      ends: names of the settings whose best value is the least or greatest that was tried, so
-        that there may be better ones beyond.
-      grid: where the grid began and how it grew, as `grid` returns it.
+      mean: true return of agents with these settings, over seeds that did not choose them for
+        the last round.
+      tried: how many points were measured.
+      ends: names of the settings whose best value is near the least or greatest that was tried,
+        so that there may be better ones beyond.
+      grid: what was to be tried, as `plan` returns it.
+      trials: every point, in the order in which they were drawn; empty in a file from before
+        they were kept.
     """
 
     objective: str
@@ -65,6 +100,7 @@ class Tuned:
     tried: int
     ends: tuple[str, ...]
     grid: Mapping[str, Any]
+    trials: tuple[Trial, ...] = ()
 
     def algorithm(self, base: Algorithm) -> Algorithm:
         """Return an algorithm with the settings so tuned, all others as they are."""
@@ -79,8 +115,10 @@ class Tuned:
         return f"{', '.join([*settings, rate])} ({self.tried} tried{ends})"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings, and what they earned, as plain JSON values."""
+        """Return the settings, and what all that were tried earned, as plain JSON values."""
         plain: dict[str, Any] = strict(dataclasses.asdict(self))
+        if not self.trials:
+            del plain["trials"]
         return plain
 
     @classmethod
@@ -88,14 +126,39 @@ class Tuned:
         """Return the settings that `as_json` gave these values of."""
         if not 0 < values["learning_rate"] < math.inf:
             raise ValueError(f"a learning rate of {values['learning_rate']}")
-        ends = tuple(map(str, values["ends"]))
-        return cls(**{**values, "mean": Mean(**numbers(values["mean"])), "ends": ends})
+        trials = tuple(
+            Trial(**{**one, "mean": _mean(one["mean"]), "again": _mean(one["again"])})
+            for one in values.get("trials", ())
+        )
+        read = {"mean": _mean(values["mean"]), "ends": tuple(map(str, values["ends"]))}
+        return cls(**{**values, **read, "trials": trials})
 
 
-def grid(name: str) -> dict[str, Any]:
-    """Return the grid of an objective as plain JSON values: where it begins, and how it grows."""
-    own = {setting: [*extent.tried] for setting, extent in paths.tried(mpo.objective(name)).items()}
-    return {"settings": own, "learning rate factors": [*FACTORS], "growths": GROWTHS}
+def plan(base: Algorithm) -> dict[str, Any]:
+    """Return what is to be tried of an algorithm as plain JSON values."""
+    own = {_setting(path): [*_limits(extent)] for path, extent in paths.tried(base).items()}
+    return {"settings": own, "learning rate factors": [*RATES], "points": POINTS, "again": KEPT}
+
+
+def points(base: Algorithm, usual: float, number: int | None = None) -> list[Point]:
+    """Return the points that are tried of an algorithm: its own settings, then a Sobol sequence.
+
+    Args:
+      base: the algorithm, from whose own settings and rate the first point is taken.
+      usual: learning rate of the situation, which rates are multiples of.
+      number: how many; `POINTS` by default.
+    """
+    axes = _axes(base, usual)
+    own = {path: paths.get(base, path) for path in axes}
+    first = [{path: float(value) for path, value in own.items() if value is not None}]
+    wanted = (POINTS if number is None else number) - len(first)
+    sobol = scipy.stats.qmc.Sobol(len(axes), rng=np.random.default_rng(0))
+    shares = sobol.random_base2(max(wanted, 1).bit_length())[:wanted]
+    drawn: list[Point] = [
+        {path: axis.value(share) for (path, axis), share in zip(axes.items(), row, strict=True)}
+        for row in shares
+    ]
+    return [*first, *drawn]
 
 
 def contestants(
@@ -121,8 +184,9 @@ def tune(
     seeds: int,
     episodes: int,
     told: Callable[[int, int], None] = lambda done, points: None,
+    action: str = SAMPLED,
 ) -> Tuned:
-    """Try every point of an objective's grid on `seeds` seeds, and return the best mean.
+    """Try points of an objective's settings on `seeds` seeds each; return the best.
 
     Args:
       name: of the objective, or of an artifact.
@@ -131,28 +195,110 @@ def tune(
       seeds: agents for each point.
       episodes: that measure each agent.
       told: is called with the points done and how many there are.
+      action: what agents do when they are measured.
     """
-    base = situation.algorithm(mpo.objective(name))
-    rates = [factor * float(situation.descent.learning_rate) for factor in FACTORS]
-    axes = {path: [*extent.tried] for path, extent in paths.tried(base).items()} | {_RATE: rates}
-    cohort, keys = Cohort(situation, episodes), jax.random.split(key, seeds)
-    means: dict[Point, Mean] = {}
-    best: Point = ()
-    for growth in range(1 + GROWTHS):
-        new = [point for point in itertools.product(*axes.values()) if point not in means]
-        for at in range(0, len(new), len(FACTORS)):
-            told(len(means), len(means) + len(new) - at)
-            some = new[at : at + len(FACTORS)]
-            means |= zip(some, _measured(cohort, base, axes, some, keys), strict=True)
-        best = max(means, key=lambda point: _worth(means[point]))
-        hopeless = math.isinf(_worth(means[best]))
-        if growth < GROWTHS and (hopeless or not _grown(axes, best)):
-            break
-    point = dict(zip(axes, best, strict=True))
-    ends = tuple(_setting(path) for path, value in point.items() if value in _ends(axes[path]))
-    rate = point.pop(_RATE)
-    settings = {_setting(path): value for path, value in point.items()}
-    return Tuned(name, settings, rate, means[best], len(means), ends, grid(name))
+    base, usual = situation.algorithm(mpo.objective(name)), float(situation.descent.learning_rate)
+    drawn, measure = points(base, usual), OF_ACTION[action]
+    cohort = Cohort(situation, episodes, action)
+    first, again = jax.random.split(key, seeds), jax.random.split(jax.random.fold_in(key, 1), seeds)
+    rounds = [first, again, jax.random.split(jax.random.fold_in(key, 2), seeds)]
+
+    def earned(some: Sequence[Point], keys: Any, done: int) -> list[Float[np.ndarray, "seeds"]]:
+        told(done, len(drawn) + 2 * KEPT)
+        return [one[measure] for one in tried(cohort, base, some, keys, (measure,))]
+
+    own = [
+        returns
+        for at in range(0, len(drawn), KEPT)
+        for returns in earned(drawn[at : at + KEPT], rounds[0], at)
+    ]
+    means = [statistics.mean(returns) for returns in own]
+    best = sorted(range(len(drawn)), key=lambda at: -worth(means[at]))[:KEPT]
+    fresh = [earned([drawn[at] for at in best], keys, len(drawn)) for keys in rounds[1:]]
+    both = {
+        at: statistics.mean(np.concatenate(parts)) for at, *parts in zip(best, *fresh, strict=True)
+    }
+    chosen = max(best, key=lambda at: worth(both[at]))
+    trials = [
+        Trial(*_split(point), mean, both.get(at))
+        for at, (point, mean) in enumerate(zip(drawn, means, strict=True))
+    ]
+    axes = _axes(base, usual)
+    ends = [_setting(path) for path, value in drawn[chosen].items() if axes[path].at_an_end(value)]
+    settings, rate = _split(drawn[chosen])
+    return Tuned(
+        name, settings, rate, both[chosen], len(drawn), tuple(ends), plan(base), tuple(trials)
+    )
+
+
+def tried(
+    cohort: Cohort,
+    base: Algorithm,
+    some: Sequence[Point],
+    keys: Key[Array, "seeds"],
+    wanted: Iterable[str],
+) -> list[dict[str, Float[np.ndarray, "seeds"]]]:
+    """Train an agent by every point from every key, and return what is measured of each point.
+
+    As many points as are kept make a batch, so that one program trains them all.
+    """
+    padded = [*some, *[some[-1]] * (-len(some) % KEPT)]
+    found = []
+    for at in range(0, len(padded), KEPT):
+        algorithms = [paths.put_all(base, point) for point in padded[at : at + KEPT]]
+        agents = stacked(algorithms, each=len(keys))
+        own = measured(cohort, agents, jnp.tile(keys, KEPT), wanted)
+        split = {measure: values.reshape(KEPT, -1) for measure, values in own.items()}
+        found += [{measure: values[n] for measure, values in split.items()} for n in range(KEPT)]
+    return found[: len(some)]
+
+
+def worth(mean: Mean) -> float:
+    """Return a mean as something to be compared: where an agent failed, nothing is worse."""
+    return -math.inf if mean.failed or not math.isfinite(mean.mean) else mean.mean
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The values that are tried of a setting, between two ends in the chart of its range."""
+
+    low: float
+    high: float
+    extent: Range
+
+    def value(self, share: float) -> float:
+        """Return the value at a share of the way from the low end to the high one."""
+        low, high = (float(self.extent.free(end)) for end in (self.low, self.high))
+        found = float(self.extent.value(jnp.asarray(low + share * (high - low))))
+        return min(max(found, self.low), self.high)
+
+    def at_an_end(self, value: float) -> bool:
+        """Return whether a value is so near to an end that there may be better ones beyond."""
+        low, high, here = (float(self.extent.free(v)) for v in (self.low, self.high, value))
+        return not _EDGE < (here - low) / (high - low) < 1 - _EDGE
+
+
+def _axes(base: Algorithm, usual: float) -> dict[str, _Axis]:
+    own = {path: _Axis(*_limits(extent), extent) for path, extent in paths.tried(base).items()}
+    low, high = (factor * usual for factor in RATES)
+    return own | {_RATE: _Axis(low, high, Range(above=0.0))}
+
+
+def _limits(extent: Range) -> tuple[float, float]:
+    """Return the least and the greatest value that are tried: beyond the values a setting names.
+
+    Only where its chart is one of factors: a setting between two ends, or that nothing bounds,
+    keeps to what it names.
+    """
+    low, high = min(extent.tried), max(extent.tried)
+    bounded = extent.below is not None or extent.at_most is not None
+    scale = extent.above == 0 or extent.at_least == 0
+    return (low / BEYOND, high * BEYOND) if scale and not bounded else (low, high)
+
+
+def _split(point: Point) -> tuple[dict[str, float], float]:
+    own = {_setting(path): value for path, value in point.items() if path != _RATE}
+    return own, point[_RATE]
 
 
 def _setting(path: str) -> str:
@@ -160,36 +306,5 @@ def _setting(path: str) -> str:
     return _RATE_SAID if path == _RATE else path.removeprefix("objective.")
 
 
-def _ends(values: Sequence[float]) -> tuple[float, float]:
-    return min(values), max(values)
-
-
-def _grown(axes: Mapping[str, list[float]], best: Point) -> bool:
-    """Add a value to each axis where the best point is at an end; return whether any grew."""
-    grown = False
-    for values, value in zip(axes.values(), best, strict=True):
-        around = sorted(values)
-        if value == around[0]:
-            values.append(_rounded(around[0] ** 2 / around[1]))
-        elif value == around[-1]:
-            values.append(_rounded(around[-1] ** 2 / around[-2]))
-        grown |= len(values) > len(around)
-    return grown
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.2g}")
-
-
-def _measured(
-    cohort: Cohort, base: Algorithm, axes: Iterable[str], points: Sequence[Point], keys: Any
-) -> list[Mean]:
-    """Return what agents earn at some points: as many as make a batch, so that one is compiled."""
-    padded = [*points, *[points[-1]] * (len(FACTORS) - len(points))]
-    algorithms = [paths.put_all(base, dict(zip(axes, point, strict=True))) for point in padded]
-    earned = cohort.earn(stacked(algorithms, each=len(keys)), jnp.tile(keys, len(padded)))
-    return [statistics.mean(own) for own in earned.reshape(len(padded), -1)[: len(points)]]
-
-
-def _worth(mean: Mean) -> float:
-    return -np.inf if mean.failed or not np.isfinite(mean.mean) else mean.mean
+def _mean(values: Mapping[str, Any] | None) -> Any:
+    return None if values is None else Mean(**numbers(values))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import signal
 import subprocess
@@ -23,9 +22,8 @@ from discovery.evidence import evaluation as folder
 from discovery.evidence.contest import measures
 from discovery.evidence.evaluation import Evaluation, earlier, run
 from discovery.evidence.returns import BY_MEAN, LOG_STD, RETURN
-from discovery.evidence.statistics import Mean
 from discovery.evidence.tuned_file import read_tuned, tuned_into
-from discovery.evidence.tuning import FACTORS
+from discovery.evidence.tuning import KEPT, POINTS, Tuned, points
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted
 from discovery.search import situation, streams
@@ -38,7 +36,6 @@ from mpo.train import stacked
 from tests.discovery.conftest import TINY
 
 KEY = streams.key(Purpose.EVALUATION, 0)
-LAMS = mpo.paths.tried(mpo.objective("orpo"))["lam"].tried
 
 
 def contestants(*names):
@@ -175,68 +172,88 @@ def test_a_table_compares_with_its_first_row():
     assert json.loads(json.dumps(table.as_json()))["rows"][1]["name"] == "found"
 
 
-def test_tuning_tries_the_whole_grid_and_takes_the_best(ground, monkeypatch):
-    """Every point gets the same seeds; by hand, the best of them is the one that is returned."""
-    monkeypatch.setattr(tuning, "GROWTHS", 0)
+def test_every_objective_gets_as_many_points_and_its_own_settings_first(ground):
+    """However many numbers it has, and inside what they may be."""
+    usual = float(ground.descent.learning_rate)
+    for name in sorted(mpo.objectives.OBJECTIVES):
+        base = ground.algorithm(mpo.objective(name))
+        drawn = points(base, usual)
+        assert len(drawn) == POINTS
+        assert mpo.paths.put_all(base, drawn[0]) == base
+        for point in drawn:
+            algorithm = mpo.paths.put_all(base, point)  # refuses what is out of range
+            assert all(mpo.paths.get(algorithm, path) == value for path, value in point.items())
+        for path, extent in mpo.paths.tried(base).items():
+            values = [point[path] for point in drawn[1:]]
+            assert len({*values}) == POINTS - 1, f"{name} {path}"
+            assert min(values) <= np.median(extent.tried) <= max(values)
+        rates = np.array([point["descent.learning_rate"] for point in drawn]) / usual
+        assert (rates.min() >= 0.05) & (rates.max() <= 5.0)
+        assert rates.min() < 0.1 < 2.0 < rates.max()
+        assert points(base, usual) == drawn
+
+
+def test_tuning_measures_every_point_and_the_best_again_on_fresh_agents(ground):
+    """By hand: the same agents, and of the best four the one whose fresh agents earn most."""
     key = streams.key(Purpose.TUNING, 0)
     tuned = tune("orpo", ground, key, 2, 4)
-    assert tuned.tried == len(FACTORS) * len(LAMS)
-    keys = jax.random.split(key, 2)
-    cohort = Cohort(ground, 4)
-    worth = {}
-    for lam in LAMS:
-        for factor in FACTORS:
-            rate = factor * float(ground.descent.learning_rate)
-            plain = ground.algorithm(mpo.objective("orpo", lam=lam))
-            one = mpo.paths.put(plain, "descent.learning_rate", rate)
-            worth[lam, rate] = cohort.earn(stacked([one], each=2), keys).mean()
-    best = max(worth, key=lambda point: worth[point])
-    assert (tuned.settings["lam"], tuned.learning_rate) == best
-    lams, rates = zip(*worth, strict=True)
-    at_an_end = {
-        "lam": best[0] in (min(lams), max(lams)),
-        "learning rate": best[1] in (min(rates), max(rates)),
-    }
-    assert {*tuned.ends} == {name for name, ends in at_an_end.items() if ends}
-    np.testing.assert_allclose(tuned.mean.mean, worth[best], rtol=1e-6)
-    algorithm = tuned.algorithm(ground.algorithm(mpo.objective("orpo")))
-    assert (algorithm.objective.lam, algorithm.descent.learning_rate) == best
+    base = ground.algorithm(mpo.objective("orpo"))
+    cohort, drawn = Cohort(ground, 4), points(base, float(ground.descent.learning_rate))
+    assert tuned.tried == len(tuned.trials) == len(drawn)
+
+    def earned(point, keys):
+        one = mpo.paths.put_all(base, point)
+        return cohort.earn(stacked([one], each=len(keys)), keys).mean()
+
+    means = [earned(point, jax.random.split(key, 2)) for point in drawn]
+    np.testing.assert_allclose([trial.mean.mean for trial in tuned.trials], means, rtol=1e-5)
+    best = np.argsort(means)[-KEPT:]
+    assert {*best} == {at for at, trial in enumerate(tuned.trials) if trial.again is not None}
+    fresh = [jax.random.split(jax.random.fold_in(key, number), 2) for number in (1, 2)]
+    again = {at: np.mean([earned(drawn[at], keys) for keys in fresh]) for at in best}
+    chosen = max(again, key=lambda at: again[at])
+    assert tuned.settings == {"lam": drawn[chosen]["objective.lam"]}
+    assert tuned.learning_rate == drawn[chosen]["descent.learning_rate"]
+    np.testing.assert_allclose(tuned.mean.mean, again[chosen], rtol=1e-5)
+    assert tuned.mean.seeds == 4
+    algorithm = tuned.algorithm(base)
+    assert mpo.paths.put_all(base, drawn[chosen]) == algorithm
+    assert Tuned.from_json(json.loads(json.dumps(tuned.as_json()))) == tuned
 
 
-@pytest.mark.parametrize(
-    ("peak", "best", "ends"),
-    [
-        ((0.3, 0.3), (0.3, 0.3), ()),  # inside
-        ((30.0, 0.3), (27.0, 0.3), ()),  # beyond an end of λ
-        ((0.01, 30.0), (0.009, 27.0), ()),  # beyond two ends at once
-        ((1e6, 0.3), (18_000.0, 0.3), ("lam",)),  # too far: said
-    ],
-)
-def test_a_grid_grows_where_its_best_point_is_at_an_end(ground, monkeypatch, peak, best, ends):
-    """On a smooth hill it gets to the point nearest to the top, in units of the usual rate."""
+@pytest.mark.parametrize(("peak", "end"), [((0.3, 0.3), ()), ((1e3, 0.3), ("lam",))])
+def test_the_best_of_a_hill_is_found_and_an_end_is_said(ground, monkeypatch, peak, end):
     usual = float(ground.descent.learning_rate)
-    sizes = []
 
-    def hill(cohort, base, axes, points, keys):
-        assert tuple(axes) == ("objective.lam", "descent.learning_rate")
-        sizes.append(len(points))
-        off = [np.log([lam / peak[0], rate / usual / peak[1]]) for lam, rate in points]
-        return [Mean(-float(np.sum(one**2)), 0.0, 1, 0) for one in off]
+    def hill(cohort, base, some, keys, wanted):
+        off = [
+            np.log(
+                [point["objective.lam"] / peak[0], point["descent.learning_rate"] / usual / peak[1]]
+            )
+            for point in some
+        ]
+        return [{RETURN: np.full(len(keys), -np.sum(one**2))} for one in off]
 
-    monkeypatch.setattr(tuning, "_measured", hill)
+    monkeypatch.setattr(tuning, "tried", hill)
     tuned = tune("orpo", ground, streams.key(Purpose.TUNING, 0), 1, 1)
-    found = (tuned.settings["lam"], tuned.learning_rate / usual)
-    assert found == pytest.approx(best, rel=0.1)
-    assert tuned.ends == ends
-    assert tuned.tried == sum(sizes)
-    assert max(sizes) <= len(FACTORS)
+    least = max(trial.mean.mean for trial in tuned.trials)
+    assert tuned.mean.mean == least
+    assert ("lam" in tuned.ends) == ("lam" in end)
 
 
-def test_a_grid_where_every_agent_fails_does_not_grow(ground, monkeypatch):
-    failed = Mean(math.nan, math.nan, 0, 1)
-    monkeypatch.setattr(tuning, "_measured", lambda c, n, a, points, k: [failed] * len(points))
-    tuned = tune("sft", ground, streams.key(Purpose.TUNING, 0), 1, 1)
-    assert tuned.tried == len(FACTORS)
+def test_settings_with_which_an_agent_failed_are_not_chosen(ground, monkeypatch):
+    """However well the others did; and where all failed there is still an answer."""
+
+    def lottery(cohort, base, some, keys, wanted):
+        fast = [point["descent.learning_rate"] > 0.01 for point in some]
+        return [{RETURN: np.array([100.0, np.nan] if f else [1.0, 1.0])} for f in fast]
+
+    monkeypatch.setattr(tuning, "tried", lottery)
+    tuned = tune("sft", ground, streams.key(Purpose.TUNING, 0), 2, 1)
+    assert tuned.learning_rate <= 0.01
+    failed = [{RETURN: np.array([np.nan])}]
+    monkeypatch.setattr(tuning, "tried", lambda c, b, some, keys, wanted: failed * len(some))
+    assert tune("sft", ground, streams.key(Purpose.TUNING, 0), 1, 1).mean.failed == 2
 
 
 def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
@@ -257,10 +274,10 @@ def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
             read_tuned(path)
 
 
-def test_what_was_tuned_by_another_grid_is_tuned_anew(tiny, tmp_path, monkeypatch):
+def test_what_was_tuned_by_another_rule_is_tuned_anew(tiny, tmp_path, monkeypatch):
     path, said = tmp_path / "tuned.json", list[str]()
     tuned_into(path, tiny, ["sft", "closed_form"], 2, 2, said.append)
-    monkeypatch.setattr(tuning, "FACTORS", (0.1, 1.0))
+    monkeypatch.setattr(tuning, "RATES", (0.1, 1.0))
     said.clear()
     found = tuned_into(path, tiny, ["sft"], 2, 2, said.append)
     assert any("tuning sft" in text for text in said)
@@ -284,7 +301,9 @@ def test_two_that_write_one_file_at_once_lose_nothing(tiny, tmp_path, monkeypatc
     path = tmp_path / "tuned.json"
     one = tuned_into(tmp_path / "one.json", tiny, ["sft"], 2, 2, lambda text: None)["sft"]
     monkeypatch.setattr(tuned_file.situation, "prepare", lambda *_: None)
-    monkeypatch.setattr(tuned_file, "grid", lambda name: one.grid)
+    monkeypatch.setattr(tuned_file, "plan", lambda base: one.grid)
+    monkeypatch.setattr(tuned_file.mpo, "objective", lambda name: None)
+    monkeypatch.setattr(tuned_file, "algorithm", lambda config, objective: None)
     monkeypatch.setattr(tuned_file, "tune", lambda *_: one)
     names = [f"loss {number}" for number in range(100)]
 

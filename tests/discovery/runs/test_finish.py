@@ -58,7 +58,7 @@ class Spectator(Watcher):
     ("moment", "then", "kept"),
     [
         ("selecting", "stopped before recording a training", set()),
-        ("tuning sft, 0 of 4 points done", "stopped before", set()),
+        ("tuning sft, 0 of 32 points done", "stopped before", set()),
         ("evaluating found, seed 0 of 3", "stopped before evaluating sft", {"returns.csv"}),
     ],
 )
