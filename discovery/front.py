@@ -10,7 +10,7 @@ import jax
 import mpo
 from discovery import config
 from discovery.config import Config
-from discovery.evidence import contest, trajectory, tuning
+from discovery.evidence import contest, stage, trajectory, tuning
 from discovery.evidence.returns import Returns, Store
 from discovery.evidence.trajectory import Trajectory
 from discovery.evidence.tuning import Tuned
@@ -71,7 +71,7 @@ def prepare(described: Config, purpose: str = "evaluation") -> Situation:
       purpose: "discovery", "selection", "evaluation" or "tuning". Each has seeds of its own, and
         all but selection a draw of the data of its own.
     """
-    return situation.prepare(described, _purpose(purpose), all_devices())
+    return stage.prepare(described, _purpose(purpose), all_devices())
 
 
 def dataset(described: Config, purpose: str = "evaluation", number: int = 0) -> Dataset:
@@ -107,11 +107,11 @@ def train(entry: Entry, ground: Situation, seed: int = 0, number: int = 0) -> tu
     """
     key = jax.random.fold_in(ground.key, seed)
     first, order, _ = jax.random.split(key, 3)
-    params = situation.begin(ground.task, first, ground.moments[number], ground.start)
+    one = algorithm(entry, ground)
+    start = ground.begins(one.objective, number)
+    params = situation.begin(ground.task, first, ground.moments[number], start)
     source, policy = ground.sources[number], ground.task.policy
-    result: tuple[Any, Metrics] = trained(
-        algorithm(entry, ground), source, policy, order, start=params
-    )
+    result: tuple[Any, Metrics] = trained(one, source, policy, order, start=params)
     return result
 
 

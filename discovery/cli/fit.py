@@ -120,9 +120,9 @@ def _own_situation(
 
 def _trajectory(objective: str, described: "Config", elsewhere: bool) -> "Trajectory":
     """Return the trajectory of the objective's run, or record one."""
-    from discovery.evidence import trajectory
+    from discovery.evidence import stage, trajectory
     from discovery.host.processes import all_devices
-    from discovery.search import situation, streams
+    from discovery.search import streams
     from discovery.search.streams import Purpose
     from mpo import objective as by_name
 
@@ -130,7 +130,7 @@ def _trajectory(objective: str, described: "Config", elsewhere: bool) -> "Trajec
     if own.exists() and not elsewhere:
         return trajectory.load(own)
     _say("preparing the data")
-    ground = situation.prepare(described, Purpose.DISCOVERY, all_devices())
+    ground = stage.prepare(described, Purpose.DISCOVERY, all_devices())
     _say("recording a training")
     key = streams.key(Purpose.SELECTION, described.seed)
     return trajectory.record(by_name(objective), ground, key)

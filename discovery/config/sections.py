@@ -37,6 +37,9 @@ class Section(Checked):
 
 
 FRESH = "fresh"
+SFT = "sft"
+AFTER = REFERRING, ALL = ("references", "all")
+"""Which losses begin after a stage: those with a reference agent, or all."""
 SHARES = ("generation", "pairs", "nothing")
 ACTIONS = SAMPLED, MEAN = ("sampled", "mean")
 """What agents do when they are measured: draw from their policy, or take its mean."""
@@ -179,7 +182,11 @@ class Training(Section):
     """How every agent is trained.
 
     Attributes:
-      start: "fresh" for a new agent from every key, or the level of a reference agent.
+      start: "fresh" for a new agent from every key, or the level of a reference agent; "sft" for
+        an agent that was fine-tuned on the chosen responses of the same data first, from a fresh
+        one, or "sft:LEVEL" from that of a level.
+      after_sft: which losses that agent is for: those with a reference, as DPO has ("references"),
+        or "all"; the others start from where it started.
       normalise: whether a fresh agent's observation normaliser is taken from the data.
       hyper: settings of the inner loop (`mpo.train.hyper`).
       way: how a population is run (`mpo.train.WAYS`), or "auto".
@@ -187,10 +194,27 @@ class Training(Section):
     """
 
     start: str = FRESH
+    after_sft: str = one_of(REFERRING, AFTER)
     normalise: bool = True
     hyper: Settings = field(default_factory=dict)
     way: str = "auto"
     chunk: int = count(8)
+
+    def __post_init__(self) -> None:
+        """Refuse to say who begins after a stage where there is none."""
+        super().__post_init__()
+        if self.after_sft != REFERRING and not self.staged:
+            raise RequestError("training.after_sft is of a stage: give training.start='sft' too")
+
+    @property
+    def staged(self) -> bool:
+        """Whether agents are fine-tuned before the training that is compared."""
+        return self.start.partition(":")[0] == SFT
+
+    @property
+    def before(self) -> str:
+        """Where agents start from before any stage: "fresh" or the level of a reference agent."""
+        return (self.start.partition(":")[2] or FRESH) if self.staged else self.start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +324,8 @@ class Config(Checked):
             del plain["plugins"]
         if self.search.action == SAMPLED:
             del plain["search"]["action"]
+        if self.training.after_sft == REFERRING:
+            del plain["training"]["after_sft"]
         return {name: _plain(value) for name, value in plain.items()}
 
 

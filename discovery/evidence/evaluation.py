@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from discovery.config import Config
+from discovery.evidence import stage
 from discovery.evidence.contest import evaluate, measures
 from discovery.evidence.returns import Store
 from discovery.evidence.table import Table
@@ -149,7 +150,7 @@ def _train(asked: Evaluation, store: Store, out: Path | None, say: Say) -> None:
             say(f"agents train on {ground}")
         evaluate(
             asked.contestants,
-            situation.prepare(asked.config, Purpose.EVALUATION, all_devices()),
+            stage.prepare(asked.config, Purpose.EVALUATION, all_devices()),
             streams.key(Purpose.EVALUATION, asked.config.seed),
             range(asked.seeds),
             asked.episodes,
@@ -160,7 +161,13 @@ def _train(asked: Evaluation, store: Store, out: Path | None, say: Say) -> None:
 
 
 def _write(asked: Evaluation, table: Table, out: Path) -> None:
-    content = {"command": asked.command, **_made_with(out), **table.as_json()}
+    begun = stage.described(asked.config)
+    content = {
+        "command": asked.command,
+        **_made_with(out),
+        **({"stage": begun} if begun else {}),
+        **table.as_json(),
+    }
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     treefile.replace(out / RESULTS, text.encode())
     treefile.replace(out / "table.md", (table.markdown() + "\n").encode())

@@ -126,8 +126,10 @@ def record(
     keys = jax.random.key_data(jax.random.split(key, agents))
     members = (stacked([algorithm], each=agents), keys)
     parts = [
-        train(members, source, seen, situation.start)
-        for source, seen in zip(situation.sources, situation.moments, strict=True)
+        train(members, source, seen, situation.begins(algorithm.objective, number))
+        for number, (source, seen) in enumerate(
+            zip(situation.sources, situation.moments, strict=True)
+        )
     ]
     logp = np.concatenate([gathered(part) for part in parts], axis=2)  # [agents, moments, …, 2]
     chosen, rejected = np.moveaxis(np.swapaxes(logp, 0, 1).reshape(moments, -1, 2), -1, 0)

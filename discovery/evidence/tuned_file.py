@@ -10,9 +10,10 @@ from typing import Any
 import mpo
 from discovery.config import Config
 from discovery.config.sections import SAMPLED
+from discovery.evidence import stage
 from discovery.evidence.tuning import Tuned, plan, tune
 from discovery.host.processes import all_devices, primary, same_text
-from discovery.search import situation, streams
+from discovery.search import streams
 from discovery.search.situation import algorithm
 from discovery.search.streams import Purpose
 from mpo import treefile
@@ -83,7 +84,7 @@ def tuned_into(
         return found
     _write(path, empty, found)
     say("preparing the data")
-    ground = situation.prepare(config, Purpose.TUNING, all_devices())
+    ground = stage.prepare(config, Purpose.TUNING, all_devices())
     key = streams.key(Purpose.TUNING, config.seed)
     for name in names:
         if name in found:

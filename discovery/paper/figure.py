@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery.evidence import evaluation as evaluations
-from discovery.evidence import markdown, trajectory
+from discovery.evidence import markdown, stage, trajectory
 from discovery.evidence.evaluation import Evaluation
 from discovery.evidence.landscape import Grid, draw
 from discovery.evidence.trajectory import Trajectory
@@ -13,7 +13,7 @@ from discovery.host.processes import all_devices
 from discovery.paper.exhibit import Row
 from discovery.paper.request import Made, Request
 from discovery.report import Page
-from discovery.search import situation, streams
+from discovery.search import streams
 from discovery.search.streams import Purpose
 from mpo.claim import Claim, locked
 from mpo.errors import RequestError
@@ -37,7 +37,7 @@ def measure(request: Request, row: Row, out: Path, say: Say) -> None:
 
 def _record(request: Request, row: str, asked: Evaluation, folder: Path, say: Say) -> None:
     say(f"{row}: preparing the data")
-    ground = situation.prepare(asked.config, Purpose.EVALUATION, all_devices())
+    ground = stage.prepare(asked.config, Purpose.EVALUATION, all_devices())
     key = streams.key(Purpose.EVALUATION, asked.config.seed)
     (folder / ASKED).unlink(missing_ok=True)  # before files that it does not speak of
     for (name, one), path in zip(asked.contestants.items(), _paths(asked, folder), strict=True):

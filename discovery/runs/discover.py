@@ -7,6 +7,7 @@ from pathlib import Path
 import mpo
 from discovery import plugins
 from discovery.config import Config
+from discovery.evidence import stage
 from discovery.host.processes import all_devices, primary
 from discovery.host.stopping import asked_to_stop
 from discovery.runs import finish, loop, selection, trackers
@@ -56,7 +57,7 @@ def discover(
             trackers.watching(config, rates(config), out, followed, quiet or not primary())
         )
         watcher.phase("preparing the data")
-        ground = situation.prepare(config, Purpose.DISCOVERY, all_devices())
+        ground = stage.prepare(config, Purpose.DISCOVERY, all_devices())
         search = Search(config, ground)
         watcher.phase("searching")
         progress = loop.climb(search, folder, watcher, stop)

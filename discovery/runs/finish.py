@@ -11,6 +11,7 @@ from discovery.evidence import (
     Tuned,
     contestants,
     evaluate,
+    stage,
     trajectory,
     tuning,
 )
@@ -46,7 +47,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     asked = config.evaluation
     tuned = _tuned(config, watcher, folder) if asked.tune else {}
     watcher.phase("preparing other data")
-    ground = situation.prepare(config, Purpose.EVALUATION, all_devices())
+    ground = stage.prepare(config, Purpose.EVALUATION, all_devices())
     compared = {FOUND: algorithm, **contestants(asked.against, config, tuned)}
     store, seeds = Store(folder.returns), range(asked.seeds)
     evaluate(
@@ -76,6 +77,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         beside=beside,
         by_mean=measured.get(BY_MEAN, {}),
         log_std=measured.get(LOG_STD, {}),
+        stage=stage.described(config),
     )
 
 

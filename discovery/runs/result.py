@@ -32,6 +32,8 @@ class Result:
       returns: mean true return of the agent of each seed, by name of the objective.
       by_mean: the same by the agents' mean action; empty, where it was not measured.
       log_std: how the agents' actions spread; empty, where they do not.
+      stage: what agents were trained by before, as `evidence.stage.described` says; empty, if by
+        nothing.
       authors: mean return of the agents that made the data, by name.
       tuned: settings of the objectives it was compared with, if they were tuned.
       trajectory: of an agent trained under `objective` on the data of the search; `None` in a
@@ -49,6 +51,7 @@ class Result:
     beside: Mapping[str, float] = field(default_factory=dict)
     by_mean: Returns = field(default_factory=dict)
     log_std: Returns = field(default_factory=dict)
+    stage: Mapping[str, Any] = field(default_factory=dict)
 
     def table(self) -> Table:
         """Return the comparison: differences are to the first objective it was against."""
@@ -79,6 +82,7 @@ class Result:
                 if found or name == "returns"
             },
             "authors": dict(self.authors),
+            **({"stage": dict(self.stage)} if self.stage else {}),
             "tuned": {name: one.as_json() for name, one in self.tuned.items()},
         }
 
@@ -106,6 +110,7 @@ def found(folder: Folder) -> Result:
             tuned={n: Tuned.from_json(one) for n, one in held.get("tuned", {}).items()},
             by_mean=_arrays(held.get("returns_by_mean_action", {})),
             log_std=_arrays(held.get("log_std", {})),
+            stage=held.get("stage", {}),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error

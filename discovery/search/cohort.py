@@ -98,7 +98,8 @@ class Cohort:
         """Train an agent by each algorithm, from its key, on a dataset of the situation."""
         s = self.situation
         members = (algorithms, jax.random.key_data(keys))
-        result: Trained = self._training(members, s.sources[dataset], s.moments[dataset], s.start)
+        start = s.begins(algorithms.objective, dataset)
+        result: Trained = self._training(members, s.sources[dataset], s.moments[dataset], start)
         return result
 
     def score(self, trained: Trained, action: str | None = None) -> Float[np.ndarray, "agents"]:

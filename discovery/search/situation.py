@@ -11,7 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 import envs
 from discovery.config import Config, Data, Training
-from discovery.config.sections import FRESH
+from discovery.config.sections import ALL, FRESH
 from discovery.search import streams, user_file
 from discovery.search.streams import Purpose
 from envs import data
@@ -31,6 +31,9 @@ from mpo.train import (
     replicated,
 )
 
+REFERENCE = "ref_logp"
+"""What a loss needs of a comparison that refers to a reference agent."""
+
 Report = Callable[[int, int], None]
 """Called with the rows of a dataset that are made, and the rows in all."""
 
@@ -44,12 +47,14 @@ class Situation:
       sources: the datasets, once on each device.
       moments: of their observations, for the normaliser of fresh agents; `None` entries
         for none.
-      start: parameters every agent starts from; `None` for a fresh one from each key.
+      start: parameters agents start from; `None` for a fresh one from each key.
       descent: how agents follow the slope of their loss, if an algorithm does not say.
       training: how a population is run.
       devices: the mesh a population is spread over.
       key: what the seeds of agents are drawn from, of the purpose that this was prepared for.
       renewal: what happens to the data between rounds, if an algorithm does not say.
+      stages: agents that were fine-tuned on each dataset first, and that losses begin from which
+        `training.after_sft` names; none where there is no such stage.
     """
 
     task: envs.Task
@@ -61,6 +66,12 @@ class Situation:
     devices: Mesh
     key: PRNGKeyArray
     renewal: Renewal = field(default_factory=Fixed)
+    stages: tuple[Any, ...] = ()
+
+    def begins(self, objective: Objective, dataset: int) -> Any:
+        """Return the parameters that agents of a loss start from; `None` for fresh ones."""
+        after = self.training.after_sft == ALL or REFERENCE in objective.needs
+        return self.stages[dataset] if self.stages and after else self.start
 
     def algorithm(self, objective: Objective | Algorithm) -> Algorithm:
         """Return an objective as it is trained here; an algorithm as it is."""
@@ -92,14 +103,17 @@ def prepare(
     devices: Mesh,
     report: Report = lambda done, rows: None,
 ) -> Situation:
-    """Make the datasets (or take them from the cache), and bring them onto the devices."""
+    """Make the datasets (or take them from the cache), and bring them onto the devices.
+
+    A stage that is to come first is not trained here: `discovery.evidence.stage` does.
+    """
     check(config)
     task = task_of(config)
     sources = tuple(
         dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
     )
     training = config.training
-    start = None if training.start == FRESH else task.agent(training.start)
+    start = None if training.before == FRESH else task.agent(training.before)
     seen = tuple(moments(source) if training.normalise else None for source in sources)
     sources, seen, start = replicated((sources, seen, start), devices)
     key = streams.key(purpose, config.seed)
@@ -146,8 +160,8 @@ def check(config: Config) -> None:
     if config.training.way not in (*WAYS, "auto"):
         raise unknown("way to run a population", config.training.way, (*WAYS, "auto"))
     task = task_of(config)
-    if config.training.start != FRESH:
-        task.agent(config.training.start)
+    if config.training.before != FRESH:
+        task.agent(config.training.before)
 
 
 def task_of(config: Config) -> envs.Task:
