@@ -65,7 +65,7 @@ def evaluate(
             keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(filled, jnp.uint32))
             agents = stacked([situation.algorithm(one)], each=chunk)
             found = measured(cohort, agents, keys, wanted)
-            store.add(name, some, {m: values[: len(some)] for m, values in found.items()})
+            store.add(name, some, {m: own.mean(axis=0)[: len(some)] for m, own in found.items()})
     return store.returns(algorithms, seeds, wanted[0])
 
 
@@ -79,11 +79,11 @@ def measures(task: envs.Task, action: str = BOTH) -> tuple[str, ...]:
 
 def measured(
     cohort: Cohort, algorithms: Algorithms, keys: Key[Array, "agents"], wanted: Iterable[str]
-) -> dict[str, Float[np.ndarray, "agents"]]:
+) -> dict[str, Float[np.ndarray, "datasets agents"]]:
     """Train an agent by each algorithm, from its key, on each dataset; measure what is wanted.
 
     Returns:
-      The mean over the datasets of every measure, by its name.
+      Every measure of the agents that were trained on each dataset, by its name.
     """
     trained = cohort.trained(algorithms, keys)
     found = {
@@ -93,4 +93,4 @@ def measured(
     }
     if LOG_STD in {*wanted}:
         found[LOG_STD] = cohort.log_std(trained)
-    return {measure: np.mean(values, axis=0) for measure, values in found.items()}
+    return found

@@ -25,7 +25,7 @@ from discovery.search.cohort import Cohort
 from discovery.search.situation import Report, Situation
 from discovery.search.streams import Purpose
 from envs.data import cache_folder
-from mpo import treefile
+from mpo import paths, treefile
 from mpo.claim import waited_for
 from mpo.errors import RequestError
 from mpo.train import replicated, stacked
@@ -82,18 +82,30 @@ def rate(config: Config) -> Tuned:
     return Tuned.from_json(json.loads(content))
 
 
+def agent(ground: Situation, learning_rate: float, purpose: Purpose, seed: int, of: int) -> Any:
+    """Return the parameters of an agent that was fine-tuned on a dataset.
+
+    Args:
+      ground: where, prepared for the purpose and without a stage.
+      learning_rate: of the SFT.
+      purpose: that the agent is for.
+      seed: of the description.
+      of: which dataset of the situation.
+    """
+    base = paths.put(ground.algorithm(mpo.objective(SFT)), "descent.learning_rate", learning_rate)
+    key = jax.random.fold_in(streams.key(purpose, seed), jnp.uint32(_OWN_SEED))
+    found = Cohort(ground, 1).train(stacked([base], each=1), key[None], of)
+    if not gathered(found.finite).all():
+        raise RequestError("the SFT that agents were to start from did not stay finite")
+    return jax.tree.map(lambda leaf: gathered(leaf)[0], found.params)
+
+
 def _agent(config: Config, ground: Situation, purpose: Purpose, dataset: int) -> Any:
-    """Return the parameters of an agent that was fine-tuned on a dataset of a purpose."""
+    """Return the agent of a description's stage, from the cache if it is there."""
     tuned = rate(config)
 
     def trained() -> bytes:
-        base = ground.algorithm(mpo.objective(SFT))
-        key = jax.random.fold_in(streams.key(purpose, config.seed), jnp.uint32(_OWN_SEED))
-        agents = stacked([tuned.algorithm(base)], each=1)
-        found = Cohort(ground, 1).train(agents, key[None], dataset)
-        if not gathered(found.finite).all():
-            raise RequestError("the SFT that training.start asks for did not stay finite")
-        return treefile.pack(jax.tree.map(lambda leaf: gathered(leaf)[0], found.params))
+        return treefile.pack(agent(ground, tuned.learning_rate, purpose, config.seed, dataset))
 
     of = {"agent": tuned.as_json(), "purpose": int(purpose), "dataset": dataset}
     like = treefile.template(ground.task.policy.init, jax.random.key(0))

@@ -140,7 +140,11 @@ def plan(base: Algorithm) -> dict[str, Any]:
     return {"settings": own, "learning rate factors": [*RATES], "points": POINTS, "again": KEPT}
 
 
-def points(base: Algorithm, usual: float, number: int | None = None) -> list[Point]:
+def points(
+    base: Algorithm,
+    usual: float,
+    number: int | None = None,
+) -> list[Point]:
     """Return the points that are tried of an algorithm: its own settings, then a Sobol sequence.
 
     Args:
@@ -248,7 +252,7 @@ def tried(
         algorithms = [paths.put_all(base, point) for point in padded[at : at + KEPT]]
         agents = stacked(algorithms, each=len(keys))
         own = measured(cohort, agents, jnp.tile(keys, KEPT), wanted)
-        split = {measure: values.reshape(KEPT, -1) for measure, values in own.items()}
+        split = {m: values.mean(axis=0).reshape(KEPT, -1) for m, values in own.items()}
         found += [{measure: values[n] for measure, values in split.items()} for n in range(KEPT)]
     return found[: len(some)]
 

@@ -12,11 +12,26 @@ from typing import Final, TypeVar
 import jax
 
 from mpo.errors import RequestError
+from mpo.objectives.anchored import NCA, SPPO, APODown, APOZero, BCOPair, KTOPair
 from mpo.objectives.base import Objective
-from mpo.objectives.direct import CDPO, DPO, IPO, WDPO
+from mpo.objectives.direct import (
+    CDPO,
+    DPO,
+    DPOP,
+    EXO,
+    IPO,
+    ROPO,
+    RPO,
+    WDPO,
+    DiscoPOP,
+    DPONormalised,
+    Hinge,
+    RobustDPO,
+)
 from mpo.objectives.mirror import MPO, ClosedForm, MPOReference
-from mpo.objectives.reference_free import ORPO, SFT, SimPO
+from mpo.objectives.reference_free import CPO, ORPO, SFT, AlphaPO, BetaORPO, SimPO
 from mpo.objectives.reward_aware import DistillDPO, RPOBackward, RPOLeaveOneOut, RPOSquared
+from mpo.objectives.weighted import AWR, GCE, FilteredSFT, WeightedSFT
 from mpo.registering import enter
 
 K = TypeVar("K", bound=type[Objective])
@@ -24,8 +39,11 @@ K = TypeVar("K", bound=type[Objective])
 OBJECTIVES: Final[dict[str, type[Objective]]] = {
     kind.name: kind
     for kind in (
-        SFT, DPO, CDPO, IPO, SimPO, ORPO,
-        DistillDPO, RPOSquared, RPOBackward, RPOLeaveOneOut, WDPO,
+        SFT, GCE, WeightedSFT,
+        SimPO, AlphaPO, CPO, ORPO, BetaORPO,
+        DPO, DPONormalised, CDPO, RobustDPO, IPO, Hinge, EXO, DiscoPOP, ROPO, DPOP, RPO,
+        NCA, BCOPair, KTOPair, APOZero, APODown, SPPO,
+        DistillDPO, RPOSquared, RPOBackward, RPOLeaveOneOut, WDPO, FilteredSFT, AWR,
         MPO, MPOReference, ClosedForm,
     )
 }  # fmt: skip
@@ -59,21 +77,42 @@ def _problem(kind: object) -> str | None:
 
 
 __all__ = [
+    "AWR",
     "CDPO",
+    "CPO",
     "DPO",
+    "DPOP",
+    "EXO",
+    "GCE",
     "IPO",
     "MPO",
+    "NCA",
     "OBJECTIVES",
     "ORPO",
+    "ROPO",
+    "RPO",
     "SFT",
+    "SPPO",
     "WDPO",
+    "APODown",
+    "APOZero",
+    "AlphaPO",
+    "BCOPair",
+    "BetaORPO",
     "ClosedForm",
+    "DPONormalised",
+    "DiscoPOP",
     "DistillDPO",
+    "FilteredSFT",
+    "Hinge",
+    "KTOPair",
     "MPOReference",
     "Objective",
     "RPOBackward",
     "RPOLeaveOneOut",
     "RPOSquared",
+    "RobustDPO",
     "SimPO",
+    "WeightedSFT",
     "register_objective",
 ]

@@ -66,6 +66,12 @@ def log_ratio(c: Comparison) -> Float[Array, "k"]:
     return c.logp - given(c.ref_logp)
 
 
+def per_step_loss(objective: Objective, c: Comparison) -> Loss:
+    """Return -log π(y_w) of a step, whether or not `c` is of per-step log-probabilities already."""
+    steps = 1 if objective.length_normalise else jnp.maximum(c.length[0], 1)
+    return -c.logp[0] / steps
+
+
 def given(values: Any) -> Float[Array, "k"]:
     """Return an optional field that the objective declared in `needs`."""
     assert values is not None

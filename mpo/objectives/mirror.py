@@ -87,7 +87,7 @@ class ClosedForm(Objective):
     name: ClassVar = "closed_form"
 
     alpha: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
-    beta: Number = number(1.0, at_least=0.0)
+    beta: Number = number(1.0, at_least=0.0, tried=(0.1, 0.3, 1.0, 3.0, 10.0))
     lam: Number = number(1.0, at_least=0.0)
     length_normalise: bool = switch(True)
 

@@ -30,8 +30,8 @@ class RewardAware(Objective):
 
     needs: ClassVar = ("ref_logp", "reward")
 
-    beta: Number = number(0.1, above=0.0)
-    eta: Number = number(1.0, above=0.0)
+    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
+    eta: Number = number(1.0, above=0.0, tried=(0.1, 0.3, 1.0, 3.0))
 
     def implied(self, c: Comparison) -> Float[Array, "k"]:
         """Return a = β log π/π_ref of every response."""

@@ -52,7 +52,48 @@ PAIR = {
 }
 DELTA = (-4.0 + 5.0) - (-9.0 + 8.0)  # log-ratio margin: 2
 ODDS = [lp - np.log1p(-np.exp(lp)) for lp in (-2.0, -3.0)]  # of the per-step means
+LOGISTIC = log_expit(0.5 * DELTA)
 BY_HAND: dict[str, tuple[dict[str, Any], Any]] = {
+    "gce": ({"q": 0.5}, (1 - np.exp(-2.0 / 2)) / 0.5),
+    "weighted_sft": ({"rho": 0.25}, (2.0 + 0.25 * 3.0) / 1.25),
+    "alphapo": (
+        {"beta": 2.0, "gamma": 0.5, "alpha": 0.5},
+        -log_expit(2.0 * (np.exp(1.5) - np.exp(1.0)) / 0.5 - 0.5),
+    ),
+    "cpo": ({"beta": 0.5, "alpha": 0.7}, 0.7 * 2.0 - log_expit(0.5 * 5.0)),
+    "beta_orpo": ({"lam": 0.3, "beta": 2.0}, 2.0 - 0.3 * log_expit(2.0 * (ODDS[0] - ODDS[1]))),
+    "dpo_norm": ({"beta": 0.5}, -log_expit(0.5 * (1 / 2 + 1 / 3))),
+    "robust_dpo": (
+        {"beta": 0.5, "label_smoothing": 0.2},
+        (-0.8 * LOGISTIC + 0.2 * log_expit(-0.5 * DELTA)) / 0.6,
+    ),
+    "hinge": ({"beta": 0.2}, 1 - 0.2 * DELTA),
+    "exo": (
+        {"beta": 0.5, "label_smoothing": 0.1},
+        np.exp(LOGISTIC) * (LOGISTIC - np.log(0.9))
+        + np.exp(LOGISTIC - 1) * (LOGISTIC - 1 - np.log(0.1)),
+    ),
+    "discopop": (
+        {"beta": 0.5, "tau": 0.5},
+        -LOGISTIC / (1 + np.exp(2.0)) + np.exp(-1.0) / (1 + np.exp(-2.0)),
+    ),
+    "ropo": (
+        {"beta": 0.5, "alpha": 3.0},
+        12 / 16 * (-LOGISTIC + 3.0 / (1 + np.exp(1.0))),
+    ),
+    "dpop": ({"beta": 0.5, "lam": 3.0}, -LOGISTIC),  # the chosen one is likelier than it was
+    "rpo": ({"beta": 0.5, "alpha": 0.7}, 0.7 * 2.0 - LOGISTIC),
+    "nca": (
+        {"beta": 0.5},
+        -log_expit(0.5) - log_expit(-0.5) / 2 - log_expit(0.5) / 2,
+    ),
+    "bco_pair": ({"beta": 0.5}, -2 * log_expit(0.5)),
+    "kto_pair": ({"beta": 0.5}, 2 / (1 + np.exp(0.5))),
+    "apo_zero": ({"beta": 0.5}, 2 / (1 + np.exp(0.5))),
+    "apo_down": ({"beta": 0.5}, 1 / (1 + np.exp(-0.5)) + 1 / (1 + np.exp(1.0))),
+    "sppo": ({"beta": 0.25}, 2 * (1.0 - 2.0) ** 2),
+    "filtered_sft": ({"threshold": 1.0}, 2.0 / 2),
+    "awr": ({"temperature": 0.7}, (np.exp(1.5 / 0.7) * 2.0 + np.exp(0.5 / 0.7) * 3.0) / 2),
     "sft": ({}, 4.0),
     "dpo": ({"beta": 0.5}, -log_expit(0.5 * DELTA)),
     "cdpo": (
@@ -130,7 +171,7 @@ def test_a_grid_of_settings_is_a_vmap(name):
     objectives[1] = dataclasses.replace(
         objectives[1], **{key: getattr(objectives[1], key) * 0.9 for key in numeric}
     )
-    c = _comparison(3)
+    c = dataclasses.replace(_comparison(3), reward=jnp.array([0.47, -1.0]))  # between thresholds
     stacked = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(x) for x in leaves]), *objectives)
     together = jax.vmap(lambda objective: objective(c))(stacked)
     np.testing.assert_allclose(together, [o(c) for o in objectives], rtol=1e-12)
@@ -297,7 +338,67 @@ def test_gradient_of_rpo_bwd_is_a_difference_of_softmaxes(seed, k):
     np.testing.assert_allclose(_loss(objective, c), kl, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if "ref_logp" in mpo.OBJECTIVES[n].needs])
+def _alike(one, other, seed, factor=1.0, rtol=1e-9):
+    """Hold two losses to the same value and slope; values up to a constant if `factor` is None."""
+    c = _comparison(seed, scale=1.0)
+    np.testing.assert_allclose(_loss(one, c), factor * _loss(other, c), rtol=rtol)
+    np.testing.assert_allclose(
+        _gradient(one, c), factor * _gradient(other, c), rtol=10 * rtol, atol=rtol
+    )
+
+
+@given(seed=seeds)
+def test_limits_of_the_hand_made_losses_are_each_other(seed):
+    of = mpo.objective
+    per_step = of("sft", length_normalise=True)
+    _alike(of("gce", q=1e-7), per_step, seed, rtol=1e-5)
+    linear = of("mpo", psi=BasisPotential.of({"x": 1.0}), phi_inv=Log(), lam=0.0)
+    c = _comparison(seed)
+    np.testing.assert_allclose(
+        _gradient(of("gce", q=1.0), c), _gradient(linear, c), rtol=1e-9, atol=1e-14
+    )
+    _alike(of("weighted_sft", rho=0.0), per_step, seed)
+    _alike(of("awr", temperature=1e9), of("weighted_sft", rho=1.0), seed, rtol=1e-7)
+    _alike(of("filtered_sft", threshold=-1e9), of("weighted_sft", rho=1.0), seed)
+    _alike(of("beta_orpo", lam=0.3, beta=1.0), of("orpo", lam=0.3), seed)
+    _alike(of("alphapo", alpha=1e-7), of("simpo"), seed, rtol=1e-5)
+    _alike(of("dpo_norm", beta=0.4), of("dpo", beta=0.4, length_normalise=True), seed)
+    _alike(of("robust_dpo", beta=0.4, label_smoothing=0.0), of("dpo", beta=0.4), seed)
+    _alike(of("rpo", beta=0.4, alpha=0.0), of("dpo", beta=0.4), seed)
+    _alike(of("dpop", beta=0.4, lam=0.0), of("dpo", beta=0.4), seed)
+
+
+@given(seed=seeds, flipped=st.floats(0.0, 0.45))
+def test_robust_dpo_is_dpo_in_the_mean_over_flipped_labels(seed, flipped):
+    c = _comparison(seed)
+    turned = jax.tree.map(lambda x: x[::-1], c)
+    robust = mpo.objective("robust_dpo", beta=0.1, label_smoothing=flipped)
+    mean = (1 - flipped) * _loss(robust, c) + flipped * _loss(robust, turned)
+    np.testing.assert_allclose(mean, _loss(mpo.objective("dpo", beta=0.1), c), rtol=1e-7, atol=1e-9)
+
+
+def test_no_pair_pulls_more_than_one_under_ropo():
+    """And one that contradicts the agent outright pulls less than one it is unsure about."""
+    objective = mpo.objective("ropo", beta=1.0, alpha=14.0)
+    margins = np.linspace(-8, 8, 1001)
+
+    def weight(margin):
+        c = mpo.Comparison(
+            jnp.array([margin, 0.0]), jnp.ones(2), ref_logp=jnp.zeros(2), reward=jnp.zeros(2)
+        )
+        return -_gradient(objective, c)[0]
+
+    weights = np.array([weight(margin) for margin in margins[::20]])
+    assert weights.max() <= 1 + 1e-9
+    assert weights.max() > 0.99
+    assert weights[0] < 0.5
+
+
+REFERRING = [n for n in NAMES if "ref_logp" in mpo.OBJECTIVES[n].needs]
+LISTWISE = ["rpo_bwd", "rpo_sqloo", "filtered_sft", "awr"]
+
+
+@pytest.mark.parametrize("name", [n for n in REFERRING if n != "rpo"])  # it adds a likelihood
 @given(seed=seeds, shift=st.floats(-50, 50))
 def test_a_constant_added_to_both_policies_changes_nothing(name, seed, shift):
     objective = mpo.objective(name)  # of mpo_ref, its default φ = e^x alone sees only the ratio
@@ -314,16 +415,18 @@ def test_a_constant_added_to_the_rewards_changes_nothing(name, seed, shift):
     np.testing.assert_allclose(_loss(objective, moved), _loss(objective, c), rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("rpo_bwd", "rpo_sqloo")])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in LISTWISE])
 def test_pairwise_objectives_take_the_best_and_the_worst(name):
     three = _comparison(5, k=3)
     pair = jax.tree.map(lambda x: x[jnp.array([0, 2])], three)
     np.testing.assert_allclose(mpo.objective(name)(three), mpo.objective(name)(pair), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["rpo_bwd", "rpo_sqloo"])
+@pytest.mark.parametrize("name", LISTWISE)
 def test_listwise_objectives_use_every_response(name):
-    assert np.all(np.abs(_gradient(mpo.objective(name), _comparison(5, k=4))) > 1e-9)
+    c = _comparison(5, k=4)
+    c = dataclasses.replace(c, reward=jnp.abs(c.reward) + 0.5)  # all above the threshold
+    assert np.all(np.abs(_gradient(mpo.objective(name), c)) > 1e-9)
 
 
 def test_temporal_objectives_follow_progress():

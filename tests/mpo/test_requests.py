@@ -22,7 +22,7 @@ PAIR = {"logp": jnp.array([-1.0, -2.0]), "length": jnp.array([3, 4])}
     ("name", "settings", "says"),
     [
         ("dpoo", {}, r"unknown objective 'dpoo': did you mean 'dpo'\?"),
-        ("DPO", {}, "known are cdpo"),
+        ("DPO", {}, "known are .*cdpo"),
         ("dpo", {"betta": 1.0}, r"unknown setting of objective 'dpo' 'betta': did you mean 'beta'"),
         ("dpo", {"beta": 0.0}, "setting 'beta' of objective 'dpo' must be > 0, not 0.0"),
         ("dpo", {"beta": float("nan")}, "must be finite"),

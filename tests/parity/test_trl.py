@@ -76,7 +76,7 @@ def _dpo_trainer(batch, loss_type, beta, label_smoothing=0.0):
         ld_alpha=None,
         use_weighting=False,
         aux_loss_enabled=False,
-        args=SimpleNamespace(),
+        args=SimpleNamespace(discopop_tau=0.2),
         _metrics={"train": defaultdict(list), "eval": defaultdict(list)},
         _total_train_tokens=0,
         _tp_size=1,
@@ -118,8 +118,8 @@ def _cpo_loss(**settings):
     """Return the pair loss of TRL's CPOTrainer as a function of two columns of numbers."""
     module = _experimental("cpo.cpo_trainer")
     accelerator = SimpleNamespace(device="cpu")
-    settings = {"label_smoothing": 0.0} | settings
-    trainer = SimpleNamespace(alpha=0.0, accelerator=accelerator, **settings)
+    settings = {"label_smoothing": 0.0, "alpha": 0.0} | settings
+    trainer = SimpleNamespace(accelerator=accelerator, **settings)
     return lambda columns: module.CPOTrainer.cpo_loss(trainer, columns[:, 0], columns[:, 1])[0]
 
 
@@ -139,6 +139,49 @@ def test_ipo_per_step_as_trl_normalises_it(seed, beta):
     batch = _batch(seed)
     objective = mpo.objective("ipo", beta=beta, length_normalise=True)
     _agree(objective, batch, _dpo_trainer(batch, "ipo", beta))
+
+
+@over_seeds
+@pytest.mark.parametrize(
+    ("name", "loss_type", "settings"),
+    [
+        ("dpo_norm", "sigmoid_norm", {}),
+        ("robust_dpo", "robust", {"label_smoothing": 0.2}),
+        ("hinge", "hinge", {}),
+        ("exo", "exo_pair", {"label_smoothing": 0.2}),
+        ("discopop", "discopop", {"tau": 0.2}),
+        ("nca", "nca_pair", {}),
+        ("bco_pair", "bco_pair", {}),
+        ("apo_zero", "apo_zero", {}),
+        ("apo_down", "apo_down", {}),
+        ("sppo", "sppo_hard", {}),
+    ],
+)
+@pytest.mark.parametrize("beta", [0.1, 0.7])
+def test_what_else_its_dpo_trainer_has(seed, name, loss_type, settings, beta):
+    batch, smoothing = _batch(seed), settings.get("label_smoothing", 0.0)
+    theirs = _dpo_trainer(batch, loss_type, beta, smoothing)
+    # It takes ε, and what it takes the logarithm of, in single precision.
+    _agree(mpo.objective(name, beta=beta, **settings), batch, theirs, 1e-6 if smoothing else 1e-9)
+
+
+@over_seeds
+def test_cpo(seed):
+    """Its pair loss; it adds the likelihood of a token, of the whole batch."""
+    batch = _batch(seed)
+    pair, length = _cpo_loss(loss_type="sigmoid", beta=0.3), torch.tensor(batch.length)
+    objective = mpo.objective("cpo", beta=0.3, alpha=0.7)
+    _agree(objective, batch, lambda logp: pair(logp) - 0.7 * logp[:, 0] / length[:, 0])
+
+
+@over_seeds
+@pytest.mark.parametrize("alpha", [-0.25, 0.25, 0.5])
+def test_alphapo(seed, alpha):
+    batch = _batch(seed)
+    settings = {"loss_type": "simpo", "beta": 2.0, "simpo_gamma": 0.5}
+    pair, length = _cpo_loss(**settings, alpha=alpha), torch.tensor(batch.length)
+    objective = mpo.objective("alphapo", beta=2.0, gamma=0.5, alpha=alpha)
+    _agree(objective, batch, lambda logp: pair(logp / length))
 
 
 @over_seeds
