@@ -13,6 +13,7 @@ from discovery.cli import (
     data,
     evaluate,
     fit,
+    leaderboard,
     listing,
     objectives,
     paper,
@@ -38,6 +39,7 @@ app.command("landscape")(objectives.landscape)
 app.command("fit")(fit.fit)
 app.command("report")(report.report)
 app.command("paper")(paper.paper)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")
 app.add_typer(data.app, name="data")

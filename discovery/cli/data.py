@@ -24,7 +24,9 @@ app = typer.Typer(
 def make(
     out: Annotated[Path, typer.Option(help="File to write, such as d.npz.")],
     task: str = typer.Option("hopper", help="The task: see `discovery list`."),
-    kind: str = typer.Option("base", help="What is wrong with it: see `discovery list`."),
+    kind: str = typer.Option(
+        "base", help="What is wrong with it, noisy or noisy+scarce: see `discovery list`."
+    ),
     rows: int | None = typer.Option(None, help="Comparisons; by default as many as in the paper."),
     expert: str = typer.Option("expert", help="The expert: expert, hopper/1800, or a path."),
     reference: str | None = typer.Option(
@@ -32,6 +34,15 @@ def make(
     ),
     flip: float | None = typer.Option(
         None, help="Share of rankings that are reversed; by default the kind's."
+    ),
+    exact: bool = typer.Option(
+        True, help="Reverse exactly that share of the rankings, or toss a coin for each."
+    ),
+    spread: float | None = typer.Option(
+        None, help="Log-std of all authors' actions, in place of their own."
+    ),
+    share: float | None = typer.Option(
+        None, help="Share of the rows that have the expert at all; by default the kind's."
     ),
     judge: str | None = typer.Option(
         None, help="The judge's temperature: perfect, low, medium or high; default: the kind's."
@@ -63,6 +74,9 @@ def make(
             judge=judge,
             temperature=temperature,
             flip=flip,
+            exact=exact,
+            spread=spread,
+            share=share,
             seed=seed,
             **settings,
         )
@@ -111,7 +125,8 @@ def _print(path: Path, dataset: "Dataset", as_json: bool) -> None:
     found = data.statistics(dataset)
     if as_json:
         about = dataset.about.as_json()
-        show_json({"file": str(path), **dataclasses.asdict(found), "about": about})
+        own = {"fingerprint": dataset.fingerprint, "about": about}
+        show_json({"file": str(path), **dataclasses.asdict(found), **own})
         return
     for name, value in _lines(path, dataset, found):
         print(f"{name:9}{value}")
@@ -153,7 +168,13 @@ def _lines(path: Path, dataset: "Dataset", found: "Statistics") -> "Iterator[tup
         recipe, eta = about.recipe, about.recipe.judge.temperature
         yield "kind", f"{recipe.kind}: {recipe.expert.name} and {recipe.reference.name}"
         words = "perfect" if eta is None else f"temperature {eta:.4g}"
-        yield "judge", f"{words}, {recipe.judge.flip:.1%} of the rankings flipped"
+        share = (found.flipped or 0) / found.rows
+        yield "judge", f"{words}, {found.flipped:,} rankings flipped ({share:.1%})"
+        if found.expert_rows is not None:
+            share = found.expert_rows / found.rows
+            yield "expert", f"in {found.expert_rows:,} rows ({share:.1%})"
+        if recipe.spread is not None:
+            yield "spread", f"log-std {recipe.spread:g}, of all authors"
         yield "recipe", f"{recipe.digest[:16]}, seed {recipe.seed}"
 
 

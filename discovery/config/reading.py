@@ -28,8 +28,19 @@ def preset(name: str) -> Config:
 
 
 def from_file(path: Path) -> Config:
-    """Return what a TOML or JSON file describes, such as the `config.json` of another run."""
-    return from_json(read(path))
+    """Return what a TOML or JSON file describes, such as the `config.json` of another run.
+
+    In a TOML file, which is somebody's wish and no record, noisy data have an exact share of
+    rankings reversed unless it says `exact = false`.
+    """
+    values = read(path)
+    given = values.get("data")
+    if path.suffix != ".json" and given is not None:
+        tables = given if isinstance(given, list) else [given]
+        noisy = [one for one in tables if isinstance(one, dict) and _noisy(one.get("kind"))]
+        for one in noisy:
+            one.setdefault("exact", True)
+    return from_json(values)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,13 +93,29 @@ def changed(config: Config, settings: Mapping[str, Any]) -> Config:
     """Return the description with settings changed: `{"search.sigma": 0.2, "seed": 1}`.
 
     `data.rows` changes every dataset, `data.1.rows` the second one. `data.path` puts a file in
-    the place of data that are generated, whatever their settings were.
+    the place of data that are generated, whatever their settings were. Where the kind is changed
+    to one that reverses rankings, exactly so many are, unless `data.exact` is given, too.
     """
     values = config.as_json()
+    settings = _exact(settings)
     files_first = sorted(settings.items(), key=lambda item: not _is_file(item[0].split(".")))
     for path, value in files_first:
         _put(values, path.split("."), value, path)
     return from_json(values)
+
+
+def _exact(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with what follows from a change of the kind of data, before the others."""
+    follows = {}
+    for path, value in settings.items():
+        where, _, name = path.rpartition(".")
+        if name == "kind" and where.split(".")[0] == "data" and _noisy(value):
+            follows[f"{where}.exact"] = True
+    return follows | dict(settings)
+
+
+def _noisy(kind: object) -> bool:
+    return "noisy" in str(kind).split("+")
 
 
 def setting(text: str) -> tuple[str, Any]:

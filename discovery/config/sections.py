@@ -40,6 +40,7 @@ FRESH = "fresh"
 SFT = "sft"
 AFTER = REFERRING, ALL = ("references", "all")
 """Which losses begin after a stage: those with a reference agent, or all."""
+REWARDS = RAW, STANDARD = ("raw", "standard")
 SHARES = ("generation", "pairs", "nothing")
 ACTIONS = SAMPLED, MEAN = ("sampled", "mean")
 """What agents do when they are measured: draw from their policy, or take its mean."""
@@ -60,7 +61,11 @@ class Task(Section):
     settings: Settings = field(default_factory=dict)
 
 
-RECIPE = ("kind", "rows", "responses", "expert", "reference", "judge", "temperature", "flip")
+LATER = {"exact": False, "spread": None, "share": None}
+"""Settings that data had none of at first: at these values they are left out of descriptions."""
+RECIPE = (
+    *("kind", "rows", "responses", "expert", "reference", "judge", "temperature", "flip"), *LATER
+)  # fmt: skip
 """Settings of data that are generated; a file has none of them."""
 FILE = ("path", "held_out", "sha256")
 """Settings of data that are in a file."""
@@ -80,7 +85,8 @@ class Data(Section):
         has `ENOUGH` comparisons, and nothing of a smaller one.
       sha256: of what is in the file, so that no other is taken for it; read off the file where
         it is left out.
-      kind: what is wrong with generated data (`envs.data.KINDS`).
+      kind: what is wrong with generated data (`envs.data.KINDS`), or several such at once,
+        "noisy+scarce".
       rows: number of comparisons; as many as the task has by default, if left out.
       responses: K, the responses that each comparison ranks.
       segment: steps that each comparison is cut into; whole responses, if left out.
@@ -89,6 +95,9 @@ class Data(Section):
       expert, reference: names of the agents that write the responses.
       judge, temperature: how reliably it is ranked: a level, or a number.
       flip: share of the rankings that are reversed.
+      exact: whether exactly that share is; if not, a coin is tossed for each ranking.
+      spread: log-std of all authors' actions, in place of their own.
+      share: of the rows that have the expert at all.
     """
 
     path: str | None = None
@@ -104,6 +113,9 @@ class Data(Section):
     judge: str | None = None
     temperature: float | None = number(None, above=0.0)
     flip: float | None = number(None, at_least=0.0, at_most=1.0)
+    exact: bool = False
+    spread: float | None = number(None)
+    share: float | None = number(None, above=0.0, at_most=1.0)
 
     def __post_init__(self) -> None:
         """Refuse settings of a file without one."""
@@ -123,7 +135,7 @@ class Data(Section):
             generated data have, or there is no such file.
         """
         if isinstance(path := values.get("path"), str):
-            if given := [name for name in RECIPE if values.get(name) is not None]:
+            if given := [name for name in RECIPE if values.get(name) not in (None, False)]:
                 raise RequestError(
                     f"data.path and data.{given[0]} were both given: a file is what it is, so "
                     "leave one of them out"
@@ -137,7 +149,8 @@ class Data(Section):
         other = FILE if self.path is None else RECIPE
         if self.responses is None:
             del plain["responses"]  # as in descriptions from before there was a choice
-        return {name: value for name, value in plain.items() if name not in other}
+        dropped = {*other, *(name for name, usual in LATER.items() if plain[name] == usual)}
+        return {name: value for name, value in plain.items() if name not in dropped}
 
     def choices(self) -> dict[str, Any]:
         """Return what `envs.data.plan` is to be told beside task, kind and seed."""
@@ -187,6 +200,8 @@ class Training(Section):
         one, or "sft:LEVEL" from that of a level.
       after_sft: which losses that agent is for: those with a reference, as DPO has ("references"),
         or "all"; the others start from where it started.
+      rewards: what losses that read rewards are given: "raw", or "standard", with mean 0 and
+        deviation 1 over the responses of a dataset.
       normalise: whether a fresh agent's observation normaliser is taken from the data.
       hyper: settings of the inner loop (`mpo.train.hyper`).
       way: how a population is run (`mpo.train.WAYS`), or "auto".
@@ -195,6 +210,7 @@ class Training(Section):
 
     start: str = FRESH
     after_sft: str = one_of(REFERRING, AFTER)
+    rewards: str = one_of(RAW, REWARDS)
     normalise: bool = True
     hyper: Settings = field(default_factory=dict)
     way: str = "auto"
@@ -326,6 +342,8 @@ class Config(Checked):
             del plain["search"]["action"]
         if self.training.after_sft == REFERRING:
             del plain["training"]["after_sft"]
+        if self.training.rewards == RAW:
+            del plain["training"]["rewards"]
         return {name: _plain(value) for name, value in plain.items()}
 
 

@@ -1,7 +1,7 @@
 """An evaluation in a folder: what was asked, every return as it comes, the table in the end."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +102,7 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
     levels = _levels(asked.config) if before is None else before.levels
     table = Table.stored(store, [*asked.contestants], seeds, levels, notes)
     if out is not None and (before is None or table.as_json() != before.as_json()):
-        _write(asked, table, out)
+        _write(asked, table, out, made_of(asked) if before is None else _told(out).get("data"))
     return table
 
 
@@ -125,12 +125,12 @@ def read_table(out: Path) -> Table:
 
 def command(out: Path) -> str:
     """Return the command that made the table in a folder."""
-    return json.loads((out / RESULTS).read_text()).get("command") or ""
+    return _told(out).get("command") or ""
 
 
 def devices(out: Path) -> str:
     """Return the devices that made the table in a folder; empty, if it does not say."""
-    return json.loads((out / RESULTS).read_text()).get("devices") or ""
+    return _told(out).get("devices") or ""
 
 
 def _train(asked: Evaluation, store: Store, out: Path | None, say: Say) -> None:
@@ -160,12 +160,26 @@ def _train(asked: Evaluation, store: Store, out: Path | None, say: Say) -> None:
         )
 
 
-def _write(asked: Evaluation, table: Table, out: Path) -> None:
+def made_of(asked: Evaluation) -> list[dict[str, Any]]:
+    """Return what each dataset is that agents train on, as `situation.described` says."""
+    purpose = Purpose.EVALUATION
+    return [situation.described(asked.config, one, purpose) for one in asked.config.data]
+
+
+def _told(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / RESULTS).read_text())
+    return found
+
+
+def _write(
+    asked: Evaluation, table: Table, out: Path, made: Sequence[dict[str, Any]] | None
+) -> None:
     begun = stage.described(asked.config)
     content = {
         "command": asked.command,
         **_made_with(out),
         **({"stage": begun} if begun else {}),
+        **({"data": made} if made else {}),
         **table.as_json(),
     }
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"

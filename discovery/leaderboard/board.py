@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import Any, TypeVar
 
 from discovery import config
 from discovery.config import Config
@@ -99,6 +100,9 @@ class Ground(Section):
         return dataclasses.replace(base, data=data)
 
 
+T = TypeVar("T", Loss, Fault, Ground)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Board:
     """The whole of it.
@@ -128,19 +132,11 @@ class Board:
         self, tasks: tuple[str, ...], losses: tuple[str, ...], faults: tuple[str, ...]
     ) -> "Board":
         """Return the board with these tasks, rows and columns; with all, where none are named."""
-        parts = {
-            "losses": (self.losses, losses, "loss"),
-            "faults": (self.faults, faults, "fault"),
-            "grounds": (self.grounds, tasks, "task"),
-        }
-        kept = {}
-        for part, (known, names, what) in parts.items():
-            by_name = {one.name: one for one in known}  # type: ignore[attr-defined]
-            for name in names:
-                if name not in by_name:
-                    raise unknown(f"{what} of the leaderboard", name, by_name)
-            kept[part] = tuple(one for n, one in by_name.items() if not names or n in names)
-        return Board(**kept)
+        return Board(
+            losses=_named(self.losses, losses, "loss"),
+            faults=_named(self.faults, faults, "fault"),
+            grounds=_named(self.grounds, tasks, "task"),
+        )
 
 
 def board() -> Board:
@@ -149,15 +145,20 @@ def board() -> Board:
     return from_values(tomllib.loads(text))
 
 
-def from_values(values: Mapping[str, object]) -> Board:
+def from_values(values: Mapping[str, Any]) -> Board:
     """Return the board that these plain values are."""
-    kinds = {"losses": Loss, "faults": Fault, "grounds": Ground}
-    found = {}
-    for part, kind in kinds.items():
-        rows = values.get(part)
-        if not isinstance(rows, list) or not rows:
-            raise RequestError(f"the leaderboard needs {part}")
-        found[part] = tuple(kind.of(row) for row in rows)
-        if len({one.name for one in found[part]}) != len(rows):
-            raise RequestError(f"two {part} of the leaderboard have the same name")
-    return Board(**found)
+    return Board(
+        losses=tuple(map(Loss.of, values["losses"])),
+        faults=tuple(map(Fault.of, values["faults"])),
+        grounds=tuple(map(Ground.of, values["grounds"])),
+    )
+
+
+def _named(known: tuple[T, ...], names: tuple[str, ...], what: str) -> tuple[T, ...]:
+    by_name = {one.name: one for one in known}
+    if len(by_name) != len(known):
+        raise RequestError(f"two of the leaderboard have one name: a {what}")
+    for name in names:
+        if name not in by_name:
+            raise unknown(f"{what} of the leaderboard", name, by_name)
+    return tuple(one for name, one in by_name.items() if not names or name in names)

@@ -70,9 +70,12 @@ class Column:
         if loss.after_sft or REFERENCE in mpo.find(loss.source).objective.needs:
             assert self.rate is not None, "the SFT of this column comes first"
             stages = tuple(self._stages(purpose)[draw] for draw in draws)
+        sources = tuple(prepared.sources[draw] for draw in draws)
+        if reads_rewards(loss):
+            sources = tuple(situation.standard(one) for one in sources)
         return dataclasses.replace(
             prepared,
-            sources=tuple(prepared.sources[draw] for draw in draws),
+            sources=sources,
             moments=tuple(prepared.moments[draw] for draw in draws),
             training=training,
             stages=stages,
@@ -215,6 +218,11 @@ def _tried(
 
 def _points(column: Column, base: Algorithm) -> list[Point]:
     return tuning.points(base, float(base.descent.learning_rate), column.ground.points)
+
+
+def reads_rewards(loss: Loss) -> bool:
+    """Return whether a loss is given rewards, as no other is; they are standardised then."""
+    return "reward" in mpo.find(loss.source).objective.needs
 
 
 def _base(column: Column, loss: Loss) -> Algorithm:

@@ -78,6 +78,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         by_mean=measured.get(BY_MEAN, {}),
         log_std=measured.get(LOG_STD, {}),
         stage=stage.described(config),
+        data=[situation.described(config, one, Purpose.EVALUATION) for one in config.data],
     )
 
 

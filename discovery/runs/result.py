@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ class Result:
       log_std: how the agents' actions spread; empty, where they do not.
       stage: what agents were trained by before, as `evidence.stage.described` says; empty, if by
         nothing.
+      data: what each dataset is that the comparison is on, as `situation.described` says; empty in
+        results from before that was kept.
       authors: mean return of the agents that made the data, by name.
       tuned: settings of the objectives it was compared with, if they were tuned.
       trajectory: of an agent trained under `objective` on the data of the search; `None` in a
@@ -52,6 +54,7 @@ class Result:
     by_mean: Returns = field(default_factory=dict)
     log_std: Returns = field(default_factory=dict)
     stage: Mapping[str, Any] = field(default_factory=dict)
+    data: Sequence[Mapping[str, Any]] = ()
 
     def table(self) -> Table:
         """Return the comparison: differences are to the first objective it was against."""
@@ -83,6 +86,7 @@ class Result:
             },
             "authors": dict(self.authors),
             **({"stage": dict(self.stage)} if self.stage else {}),
+            **({"data": [dict(one) for one in self.data]} if self.data else {}),
             "tuned": {name: one.as_json() for name, one in self.tuned.items()},
         }
 
@@ -111,6 +115,7 @@ def found(folder: Folder) -> Result:
             by_mean=_arrays(held.get("returns_by_mean_action", {})),
             log_std=_arrays(held.get("log_std", {})),
             stage=held.get("stage", {}),
+            data=held.get("data", ()),
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error

@@ -1,22 +1,24 @@
 """A situation: the task, the preference data on the devices, and how agents are trained in it."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 import envs
 from discovery.config import Config, Data, Training
-from discovery.config.sections import ALL, FRESH
+from discovery.config.sections import ALL, FRESH, STANDARD
 from discovery.search import streams, user_file
 from discovery.search.streams import Purpose
 from envs import data
-from envs.data import Dataset, Plan
-from mpo.errors import unknown
+from envs.data import Dataset, Plan, View
+from mpo.errors import RequestError, unknown
 from mpo.objectives import Objective
 from mpo.train import (
     WAYS,
@@ -33,6 +35,8 @@ from mpo.train import (
 
 REFERENCE = "ref_logp"
 """What a loss needs of a comparison that refers to a reference agent."""
+
+_LEAST_DEVIATION = 1e-6
 
 Report = Callable[[int, int], None]
 """Called with the rows of a dataset that are made, and the rows in all."""
@@ -113,11 +117,22 @@ def prepare(
         dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
     )
     training = config.training
+    if training.rewards == STANDARD:
+        sources = tuple(map(standard, sources))
     start = None if training.before == FRESH else task.agent(training.before)
     seen = tuple(moments(source) if training.normalise else None for source in sources)
     sources, seen, start = replicated((sources, seen, start), devices)
     key = streams.key(purpose, config.seed)
     return Situation(task, sources, seen, start, hyper(**training.hyper), training, devices, key)
+
+
+def standard(view: Source) -> Source:
+    """Return data with the rewards of responses around their mean, in units of their deviation."""
+    if not isinstance(view, View) or view.reward is None:
+        raise RequestError("training.rewards is 'standard', and the data have no rewards")
+    reward = np.asarray(view.reward, np.float64)
+    scaled = (reward - reward.mean()) / max(float(reward.std()), _LEAST_DEVIATION)
+    return dataclasses.replace(view, reward=jnp.asarray(scaled, view.reward.dtype))
 
 
 def dataset_of(config: Config, one: Data, purpose: Purpose, report: Report) -> Dataset:
@@ -134,6 +149,26 @@ def origin(config: Config, one: Data) -> dict[str, Any]:
         return user_file.origin(one)
     recipe = plan(config, one, Purpose.DISCOVERY).recipe
     return recipe.as_json() | {"sha256": recipe.digest}
+
+
+def described(config: Config, one: Data, purpose: Purpose) -> dict[str, Any]:
+    """Return what a dataset is, as plain JSON values: its recipe's hash, its arrays', its faults.
+
+    A recipe gives other arrays on another machine; their fingerprint says which these are.
+    """
+    made = dataset_of(config, one, purpose, lambda done, rows: None)
+    said: dict[str, Any] = {"rows": len(made), "fingerprint": made.fingerprint}
+    if made.about.recipe is None:
+        return said
+    recipe, counted = made.about.recipe, data.statistics(made)
+    return {
+        "kind": recipe.kind,
+        "seed": recipe.seed,
+        "sha256": recipe.digest,
+        **said,
+        "flipped": counted.flipped,
+        "expert_rows": counted.expert_rows,
+    }
 
 
 def earned(config: Config, purpose: Purpose) -> dict[str, float]:

@@ -17,6 +17,7 @@ from envs.data import archive
 from envs.data.archive import DatasetError
 from envs.data.recipe import Recipe
 from envs.data.validate import check, check_shapes
+from mpo import treefile
 from mpo.errors import RequestError
 from mpo.pytree import pytree
 from mpo.settings import Kept
@@ -235,6 +236,15 @@ class Dataset:
         """Return some of the rows; those of a slice are not copied."""
         arrays = {name: values[rows] for name, values in self.arrays().items()}
         return assembled(arrays, self.about)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all arrays: of two datasets by one recipe on different machines, too."""
+        parts = (
+            (f"{n}{a.dtype.str}{a.shape}", np.ascontiguousarray(a))
+            for n, a in sorted(self.arrays().items())
+        )
+        return treefile.digest(part for pair in parts for part in pair)[:16]
 
     @property
     def responses(self) -> int:

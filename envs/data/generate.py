@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from envs.base import Params, Task
-from envs.data.recipe import Cast, Recipe, kind
+from envs.data.recipe import EXPERT, REFERENCE, Cast, Recipe, kind
 from envs.judge import Judge, rank
+from mpo.errors import RequestError
 
 CHUNK_BYTES = 2**28
 """A chunk's steps stay below this; a few chunks, in flight and in conversion, stay below 2 GiB."""
@@ -42,7 +43,43 @@ _SETTINGS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 def cast(recipe: Recipe) -> Cast:
     """Return who produces each response before ranking, [rows, K] (see `envs.data.recipe`)."""
     key = jax.random.split(jax.random.key(recipe.seed))[0]
-    return kind(recipe.kind).cast(key, recipe.rows, recipe.responses)
+    who = kind(recipe.kind).cast(key, recipe.rows, recipe.responses)
+    if recipe.share is None:
+        return who
+    having = np.flatnonzero((who == EXPERT).any(axis=1))
+    kept = round(recipe.share * recipe.rows)
+    if kept > having.size:
+        raise RequestError(
+            f"a share of {recipe.share:g} has the expert in {kept} of {recipe.rows} rows, and "
+            f"kind {recipe.kind!r} has it in {having.size}"
+        )
+    order = jax.random.permutation(jax.random.fold_in(key, _SCARCE), having.size)
+    return np.where(np.isin(np.arange(recipe.rows), having[order[kept:]])[:, None], REFERENCE, who)
+
+
+def flips(recipe: Recipe) -> Bool[np.ndarray, "rows"]:
+    """Return which rankings are reversed after they were made."""
+    rate = recipe.judge.flip
+    if recipe.exact:
+        key = jax.random.fold_in(jax.random.key(recipe.seed), _FLIPPED)
+        order = np.asarray(jax.random.permutation(key, recipe.rows))
+        return np.isin(np.arange(recipe.rows), order[: round(rate * recipe.rows)])
+    root = jax.random.split(jax.random.key(recipe.seed))[1]
+
+    def flipped(row: Int[Array, ""]) -> Bool[Array, ""]:
+        ranking = _keys(jax.random.fold_in(root, row), recipe.responses)[1]
+        return jax.random.bernoulli(jax.random.split(ranking)[1], rate)
+
+    return np.asarray(jax.vmap(flipped)(jnp.arange(recipe.rows)))
+
+
+_SCARCE, _FLIPPED = 1, 2
+"""What keys of choices that recipes had none of at first are folded with."""
+
+
+def _keys(key: PRNGKeyArray, responses: int) -> Array:
+    """Return the keys of a row: of its start, of its ranking, and of each response."""
+    return jax.random.split(key, 2 + responses)
 
 
 def layout(task: Task, recipe: Recipe, params: Params) -> dict[str, jax.ShapeDtypeStruct]:
@@ -88,11 +125,13 @@ def chunks(
     root = jax.random.split(jax.random.key(recipe.seed))[1]
     who = cast(recipe).astype(np.int32)
     stacked = _stacked(agents)
+    exact = flips(recipe) if recipe.exact else None
 
     def made(first: int) -> Rows:
         rows = np.minimum(np.arange(first, first + size), recipe.rows - 1)
         authors = jnp.asarray(who[rows])
-        chunk = _make(task, recipe.judge, stacked, authors, root, jnp.asarray(rows))
+        turned = None if exact is None else jnp.asarray(exact[rows])
+        chunk = _make(task, recipe.judge, stacked, authors, root, jnp.asarray(rows), turned)
         return _landed(first, chunk, recipe.rows)
 
     first, *others = range(0, recipe.rows, size)
@@ -128,17 +167,21 @@ def _make(
     who: Int[Array, "C K"],
     root: PRNGKeyArray,
     rows: Int[Array, " C"],
+    turned: Bool[Array, " C"] | None,
 ) -> dict[str, Array]:
+    """Make rows; `turned` says which rankings are reversed where that is not left to chance."""
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, rows)
     responses = _responses(task, agents, who, keys)
-    return _ranked(judge.temperature, judge.flip, responses, who, keys)
+    flip = judge.flip if turned is None else 0.0
+    turned = jnp.zeros(rows.shape, bool) if turned is None else turned
+    return _ranked(judge.temperature, flip, responses, who, keys, turned)
 
 
 def _respond(
     task: Task, agents: PyTree[Array], who: Int[Array, "C K"], keys: Array
 ) -> dict[str, Array]:
     def row(who: Int[Array, " K"], key: PRNGKeyArray) -> dict[str, Array]:
-        start_key, _, *respond_keys = jax.random.split(key, 2 + who.size)
+        start_key, _, *respond_keys = _keys(key, who.size)
         start = task.start(start_key)
 
         def respond(author: Int[Array, ""], key: PRNGKeyArray) -> Any:
@@ -166,11 +209,15 @@ def _ranked(
     fields: dict[str, Array],
     who: Int[Array, "C K"],
     keys: Array,
+    turned: Bool[Array, " C"],
 ) -> dict[str, Array]:
-    def ranked(key: PRNGKeyArray, returns: Float[Array, " K"]) -> Int[Array, " K"]:
-        return rank(jax.random.split(key, 2 + returns.size)[1], returns, temperature, flip)
+    def ranked(
+        key: PRNGKeyArray, returns: Float[Array, " K"], turned: Bool[Array, ""]
+    ) -> Int[Array, " K"]:
+        order = rank(_keys(key, returns.size)[1], returns, temperature, flip)
+        return jnp.where(turned, order[::-1], order)
 
-    order = jax.vmap(ranked)(keys, fields["reward"])
+    order = jax.vmap(ranked)(keys, fields["reward"], turned)
 
     def best_first(values: Array) -> Array:
         return jax.vmap(lambda row, order: row[order])(values, order)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from envs import registry
-from envs.base import Params, Task
+from envs.base import Params, Spreading, Task
 from envs.data import archive, generate
 from envs.data.cache import cached
 from envs.data.dataset import About, Dataset, load
@@ -65,6 +65,9 @@ def plan(
     judge: str | None = None,
     temperature: float | None = None,
     flip: float | None = None,
+    exact: bool | None = None,
+    spread: float | None = None,
+    share: float | None = None,
     seed: int = 0,
     **settings: Any,
 ) -> Plan:
@@ -72,7 +75,7 @@ def plan(
 
     Args:
       task: name of the task.
-      kind: name of the kind (`envs.data.KINDS`).
+      kind: name of the kind (`envs.data.KINDS`), or several at once, "noisy+scarce".
       rows: comparisons; by default as many as in the paper.
       responses: K, the responses that each comparison ranks.
       expert: the agent in that role: a level of the task's agents, an agent of another
@@ -82,6 +85,12 @@ def plan(
       judge: a temperature level: perfect, low, medium or high.
       temperature: the judge's temperature itself, in units of return.
       flip: share of the rankings that are reversed.
+      exact: whether exactly that share is, rounded to whole rows, as by default where any is; if
+        not, a coin is tossed for each.
+      spread: log-std of all authors' actions, in place of their own; of tasks whose actions
+        spread around a mean.
+      share: of the rows that have the expert at all, exactly; by default that of the kind. Both
+        responses of the others are the reference's.
       seed: of all that is random.
       **settings: of the task, such as `horizon`.
     """
@@ -95,18 +104,26 @@ def plan(
     judged = Judge(
         _temperature(made, judge, chosen.judge, temperature), chosen.flip if flip is None else flip
     )
-    agents = (_agent(made, expert), _agent(made, rival))
+    agents = (
+        _spread(made, _agent(made, expert), spread),
+        _spread(made, _agent(made, rival), spread),
+    )
     recipe = Recipe(
         task=task,
         settings=settings_of(made),
-        kind=kind,
+        kind="+".join(sorted(kind.split("+"))),
         expert=Author.of(expert, agents[0]),
         reference=Author.of(rival, agents[1]),
         rows=defaults.rows if rows is None else rows,
         responses=responses,
         judge=judged,
         seed=seed,
+        exact=judged.flip > 0 and exact is not False,
+        spread=spread,
+        share=chosen.share if share is None else share,
     )
+    if recipe.share is not None:
+        generate.cast(recipe)  # refuses a share that the kind has not got
     return Plan(recipe, made, agents)
 
 
@@ -160,6 +177,16 @@ def _agent(task: Task, name: str) -> Params:
             f"architecture; agents of the task are {', '.join(task.agents()) or 'none'}"
         )
     return params
+
+
+def _spread(task: Task, params: Params, log_std: float | None) -> Params:
+    """Return an agent whose actions spread by this much, if that is said."""
+    if log_std is None:
+        return params
+    policy = task.policy
+    if not isinstance(policy, Spreading):
+        raise RequestError(f"agents of {task.name} have no spread: they draw tokens")
+    return policy.spread(params, log_std)
 
 
 def _shapes(params: Params) -> dict[str, tuple[int, ...]]:

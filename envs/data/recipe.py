@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, overload
@@ -55,6 +56,7 @@ class Kind:
       judge: the default temperature level (`envs.judge.LEVELS`).
       flip: the default share of flipped rankings.
       close: whether the default reference is the one nearest to the expert.
+      share: the default share of rows that have the expert at all; `None` for those of `cast`.
     """
 
     summary: str
@@ -62,6 +64,7 @@ class Kind:
     judge: str = "low"
     flip: float = 0.0
     close: bool = False
+    share: float | None = None
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -75,14 +78,47 @@ KINDS: Final[dict[str, Kind]] = {
         judge="high",
         close=True,
     ),
+    "scarce": Kind(
+        "base, with the expert in 30 % of the rows alone: the others are the reference's",
+        share=0.3,
+    ),
 }
 
 
 def kind(name: str) -> Kind:
-    """Return a kind by name, or say which there are."""
-    if name not in KINDS:
-        raise unknown("dataset kind", name, KINDS)
-    return KINDS[name]
+    """Return a kind by name, "noisy", or several at once, "noisy+scarce"; or say which there are.
+
+    Raises:
+      RequestError: there is no such kind, or two of them say different things of the same.
+    """
+    found = {}
+    for part in name.split("+"):
+        if part not in KINDS:
+            raise unknown("dataset kind", part, KINDS)
+        if part in found:
+            raise RequestError(f"dataset kind {name!r} has {part!r} twice")
+        found[part] = KINDS[part]
+    if len(found) == 1:
+        return KINDS[name]
+    plain = Kind("")
+    chosen: dict[str, Any] = {"summary": "; ".join(one.summary for one in found.values())}
+    for field in _FAULTS:
+        usual = getattr(plain, field)
+        said = {part: getattr(one, field) for part, one in found.items()}
+        said = {part: value for part, value in said.items() if value != usual}
+        if len(said) > 1:
+            raise RequestError(
+                f"dataset kind {name!r}: {' and '.join(said)} both say who or how much is wrong "
+                f"({field}); mix kinds with different faults"
+            )
+        chosen[field] = next(iter(said.values()), usual)
+    for part, one in found.items():
+        if all(getattr(one, field) == getattr(plain, field) for field in _FAULTS):
+            raise RequestError(f"dataset kind {name!r}: {part!r} has no fault to mix")
+    return Kind(**chosen)
+
+
+_FAULTS = ("cast", "judge", "flip", "close", "share")
 
 
 @overload
@@ -143,6 +179,10 @@ class Author:
         return cls(name, treefile.digest(part for pair in parts for part in pair))
 
 
+_LATER: Final = {"exact": False, "spread": None, "share": None}
+"""Settings that recipes had none of at first: at these values they are left out of the hash."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What a dataset is made of.
@@ -157,6 +197,9 @@ class Recipe:
       responses: K, how many responses each compares.
       judge: temperature and flips of who ranks them.
       seed: of all that is random.
+      exact: whether the share of flipped rankings is exact, not that of a coin for each row.
+      spread: log-std of all authors' actions; `None` for their own.
+      share: of the rows that have the expert at all, an exact count; `None` for the kind's cast.
     """
 
     task: str
@@ -168,6 +211,9 @@ class Recipe:
     responses: int = 2
     judge: Judge = dataclasses.field(default_factory=Judge)
     seed: int = 0
+    exact: bool = False
+    spread: float | None = None
+    share: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse sizes and names that cannot be."""
@@ -178,10 +224,20 @@ class Recipe:
             raise RequestError(f"a comparison needs at least 2 responses, not {self.responses}")
         if not 0 <= self.seed < 2**32:
             raise RequestError(f"the seed must be in [0, 2^32), not {self.seed}")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise RequestError(
+                f"the share of rows with the expert must be > 0 and ≤ 1: {self.share}"
+            )
+        if self.spread is not None and not math.isfinite(self.spread):
+            raise RequestError(f"the spread is a log-std, a finite number, not {self.spread}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
-        return dataclasses.asdict(self) | {"settings": dict(self.settings), "revision": REVISION}
+        plain = dataclasses.asdict(self) | {"settings": dict(self.settings), "revision": REVISION}
+        for name, usual in _LATER.items():
+            if plain[name] == usual:
+                del plain[name]
+        return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Recipe":

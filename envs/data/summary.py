@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from envs.data.dataset import Dataset
-from envs.data.recipe import Recipe
+from envs.data.generate import flips
+from envs.data.recipe import EXPERT, Recipe
 from mpo.errors import RequestError, place_to_write
 
 _INK, _AGENTS = "#333333", ("#1f77b4", "#e8925c", "#7aa874", "#a98bc4")
@@ -43,10 +44,10 @@ def _title(dataset: Dataset) -> str:
         return f"{about.task or 'own data'}: {size}"
     eta = recipe.judge.temperature
     judge = "perfect judge" if eta is None else f"judge's temperature {eta:.4g}"
-    flips = f", {recipe.judge.flip:.0%} flipped" if recipe.judge.flip else ""
+    reversed_ = f", {flipped(dataset):,} flipped" if recipe.judge.flip else ""
     return (
         f"{recipe.task}, {recipe.kind}: {size}, {recipe.expert.name} against "
-        f"{recipe.reference.name}\n{judge}{flips}"
+        f"{recipe.reference.name}\n{judge}{reversed_}"
     )
 
 
@@ -182,6 +183,8 @@ class Statistics:
         returns; ties count half.
       expected_right: what `right` should be on average, from the recipe's judge.
       meetings: who was ranked above whom.
+      flipped: rankings that were reversed after they were made; `None` without a recipe.
+      expert_rows: rows with a response of the recipe's expert; `None` where that is not known.
     """
 
     rows: int
@@ -193,6 +196,8 @@ class Statistics:
     right: float | None
     expected_right: float | None
     meetings: tuple[Meeting, ...]
+    flipped: int | None = None
+    expert_rows: int | None = None
 
 
 def statistics(dataset: Dataset) -> Statistics:
@@ -208,7 +213,22 @@ def statistics(dataset: Dataset) -> Statistics:
         right=None if reward is None else float(np.mean(rightness(*pairs(reward)))),
         expected_right=None if reward is None or recipe is None else _expected(recipe, reward),
         meetings=tuple(_meetings(dataset)),
+        flipped=None if recipe is None else flipped(dataset),
+        expert_rows=None if recipe is None or dataset.agent is None else expert_rows(dataset),
     )
+
+
+def flipped(dataset: Dataset) -> int:
+    """Return how many rankings of a generated dataset were reversed after they were made."""
+    recipe = dataset.about.recipe
+    assert recipe is not None
+    return int(np.sum(flips(recipe)[: len(dataset)])) if recipe.judge.flip else 0
+
+
+def expert_rows(dataset: Dataset) -> int:
+    """Return how many rows have a response of the recipe's expert."""
+    assert dataset.agent is not None
+    return int(np.sum((np.asarray(dataset.agent) == EXPERT).any(axis=1)))
 
 
 def pairs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
