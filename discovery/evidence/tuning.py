@@ -2,7 +2,8 @@
 
 Points of a Sobol sequence over the ranges that an objective declares (`tried=` on a setting) and
 over the learning rate, however many numbers that are; the settings as they stand are the first of
-them. The best few are measured again by agents of fresh keys, and of those the best is taken: the
+them. Then as many around the best of these, which may lie beyond, and as many again, nearer. The
+best few of all are measured again by agents of fresh keys, and of those the best is taken: the
 best of many noisy means is not the best point, and its mean is too high. Every point is kept, so
 that a tuning can be audited.
 """
@@ -11,7 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +34,17 @@ from mpo.log import numbers, strict
 from mpo.settings import Range
 from mpo.train import Algorithm, stacked
 
-POINTS = 24
-"""Points that are tried of every objective; the first are its settings as they stand."""
+BOXES = (1.0, 1.0, 0.5)
+"""Sides of the boxes that points are drawn from, one after another, in units of the ranges. The
+first is the ranges themselves; the others are around the best point so far."""
+
+EACH = 8
+"""Points of each box, a power of two; they are trained side by side."""
 
 KEPT = 4
-"""Points that are measured again, and trained side by side."""
+"""Points that are measured again."""
 
-RATES = (0.05, 5.0)
+RATES = (0.03, 10.0)
 """Least and greatest learning rate tried, as multiples of the situation's."""
 
 BEYOND = math.sqrt(10.0)
@@ -51,8 +56,7 @@ many agents for a point that is measured again."""
 
 _RATE = "descent.learning_rate"
 _RATE_SAID = "learning rate"
-_EDGE = 0.1
-"""Share of an axis from where on a value is said to be at an end of it."""
+R = TypeVar("R")
 
 Point = Mapping[str, float]
 """A value for each setting that is tuned, by its path."""
@@ -86,8 +90,8 @@ class Tuned:
       mean: true return of agents with these settings, over seeds that did not choose them for
         the last round.
       tried: how many points were measured.
-      ends: names of the settings whose best value is near the least or greatest that was tried,
-        so that there may be better ones beyond.
+      ends: names of the settings whose best value is the least or greatest that was tried, so
+        that there may be better ones beyond.
       grid: what was to be tried, as `plan` returns it.
       trials: every point, in the order in which they were drawn; empty in a file from before
         they were kept.
@@ -137,32 +141,44 @@ class Tuned:
 def plan(base: Algorithm) -> dict[str, Any]:
     """Return what is to be tried of an algorithm as plain JSON values."""
     own = {_setting(path): [*_limits(extent)] for path, extent in paths.tried(base).items()}
-    return {"settings": own, "learning rate factors": [*RATES], "points": POINTS, "again": KEPT}
+    sizes = {"boxes": [*BOXES], "points of each": EACH, "again": KEPT}
+    return {"settings": own, "learning rate factors": [*RATES], **sizes}
 
 
-def points(
+def explore(
     base: Algorithm,
     usual: float,
-    number: int | None = None,
-) -> list[Point]:
-    """Return the points that are tried of an algorithm: its own settings, then a Sobol sequence.
+    earn: Callable[[Sequence[Point]], Sequence[R]],
+    worths: Sequence[Callable[[R], float]],
+    each: int = EACH,
+) -> list[tuple[Point, R]]:
+    """Try points of an algorithm's settings, and return them with what they earned.
 
     Args:
-      base: the algorithm, from whose own settings and rate the first point is taken.
+      base: the algorithm, whose own settings and rate are the first point.
       usual: learning rate of the situation, which rates are multiples of.
-      number: how many; `POINTS` by default.
+      earn: points to what each earned.
+      worths: what is made of that, higher is better; boxes are around the best by each in turn.
+      each: points of each box, a power of two.
     """
     axes = _axes(base, usual)
-    own = {path: paths.get(base, path) for path in axes}
-    first = [{path: float(value) for path, value in own.items() if value is not None}]
-    wanted = (POINTS if number is None else number) - len(first)
-    sobol = scipy.stats.qmc.Sobol(len(axes), rng=np.random.default_rng(0))
-    shares = sobol.random_base2(max(wanted, 1).bit_length())[:wanted]
-    drawn: list[Point] = [
-        {path: axis.value(share) for (path, axis), share in zip(axes.items(), row, strict=True)}
-        for row in shares
-    ]
-    return [*first, *drawn]
+    found: list[tuple[Point, R]] = []
+    for number, side in enumerate(BOXES):
+        middle: Point = dict.fromkeys(axes, 0.5)
+        centres = [_shares(axes, _best(found, one)) for one in worths] if found else [middle]
+        sobol = scipy.stats.qmc.Sobol(len(axes), rng=np.random.default_rng(number))
+        drawn = [
+            {
+                path: axis.value(centres[at % len(centres)][path] + side * (share - 0.5))
+                for (path, axis), share in zip(axes.items(), row, strict=True)
+            }
+            for at, row in enumerate(sobol.random_base2(each.bit_length() - 1))
+        ]
+        if not found:
+            own = {path: paths.get(base, path) for path in axes}
+            drawn[0] = {path: float(value) for path, value in own.items()}
+        found += zip(drawn, earn(drawn), strict=True)
+    return found
 
 
 def contestants(
@@ -202,37 +218,37 @@ def tune(
       action: what agents do when they are measured.
     """
     base, usual = situation.algorithm(mpo.objective(name)), float(situation.descent.learning_rate)
-    drawn, measure = points(base, usual), OF_ACTION[action]
-    cohort = Cohort(situation, episodes, action)
-    first, again = jax.random.split(key, seeds), jax.random.split(jax.random.fold_in(key, 1), seeds)
-    rounds = [first, again, jax.random.split(jax.random.fold_in(key, 2), seeds)]
+    cohort, measure = Cohort(situation, episodes, action), OF_ACTION[action]
+    rounds = [jax.random.split(jax.random.fold_in(key, number), seeds) for number in (1, 2)]
+    all_points, done = EACH * len(BOXES) + 2 * KEPT, 0
 
-    def earned(some: Sequence[Point], keys: Any, done: int) -> list[Float[np.ndarray, "seeds"]]:
-        told(done, len(drawn) + 2 * KEPT)
-        return [one[measure] for one in tried(cohort, base, some, keys, (measure,))]
+    def earned(some: Sequence[Point], keys: Any) -> list[Float[np.ndarray, "seeds"]]:
+        nonlocal done
+        told(done, all_points)
+        done += len(some)
+        return [one[measure].mean(axis=0) for one in tried(cohort, base, some, keys, (measure,))]
 
-    own = [
-        returns
-        for at in range(0, len(drawn), KEPT)
-        for returns in earned(drawn[at : at + KEPT], rounds[0], at)
-    ]
-    means = [statistics.mean(returns) for returns in own]
-    best = sorted(range(len(drawn)), key=lambda at: -worth(means[at]))[:KEPT]
-    fresh = [earned([drawn[at] for at in best], keys, len(drawn)) for keys in rounds[1:]]
-    both = {
+    def mean(returns: Float[np.ndarray, "seeds"]) -> float:
+        return worth(statistics.mean(returns))
+
+    found = explore(base, usual, lambda some: earned(some, jax.random.split(key, seeds)), [mean])
+    best = sorted(range(len(found)), key=lambda at: -mean(found[at][1]))[:KEPT]
+    fresh = [earned([found[at][0] for at in best], keys) for keys in rounds]
+    again = {
         at: statistics.mean(np.concatenate(parts)) for at, *parts in zip(best, *fresh, strict=True)
     }
-    chosen = max(best, key=lambda at: worth(both[at]))
-    trials = [
-        Trial(*_split(point), mean, both.get(at))
-        for at, (point, mean) in enumerate(zip(drawn, means, strict=True))
-    ]
-    axes = _axes(base, usual)
-    ends = [_setting(path) for path, value in drawn[chosen].items() if axes[path].at_an_end(value)]
-    settings, rate = _split(drawn[chosen])
-    return Tuned(
-        name, settings, rate, both[chosen], len(drawn), tuple(ends), plan(base), tuple(trials)
+    chosen = max(best, key=lambda at: worth(again[at]))
+    trials = tuple(
+        Trial(*_split(point), statistics.mean(returns), again.get(at))
+        for at, (point, returns) in enumerate(found)
     )
+    settings, rate = _split(found[chosen][0])
+    ends = tuple(
+        _setting(path)
+        for path, value in found[chosen][0].items()
+        if value in _ends([point[path] for point, _ in found])
+    )
+    return Tuned(name, settings, rate, again[chosen], len(found), ends, plan(base), trials)
 
 
 def tried(
@@ -241,20 +257,17 @@ def tried(
     some: Sequence[Point],
     keys: Key[Array, "seeds"],
     wanted: Iterable[str],
-) -> list[dict[str, Float[np.ndarray, "seeds"]]]:
+) -> list[dict[str, Float[np.ndarray, "datasets seeds"]]]:
     """Train an agent by every point from every key, and return what is measured of each point.
 
-    As many points as are kept make a batch, so that one program trains them all.
+    All of them side by side, on every dataset of the situation.
     """
-    padded = [*some, *[some[-1]] * (-len(some) % KEPT)]
-    found = []
-    for at in range(0, len(padded), KEPT):
-        algorithms = [paths.put_all(base, point) for point in padded[at : at + KEPT]]
-        agents = stacked(algorithms, each=len(keys))
-        own = measured(cohort, agents, jnp.tile(keys, KEPT), wanted)
-        split = {m: values.mean(axis=0).reshape(KEPT, -1) for m, values in own.items()}
-        found += [{measure: values[n] for measure, values in split.items()} for n in range(KEPT)]
-    return found[: len(some)]
+    algorithms = [paths.put_all(base, point) for point in some]
+    agents = stacked(algorithms, each=len(keys))
+    own = measured(cohort, agents, jnp.tile(keys, len(some)), wanted)
+    datasets = len(cohort.situation.sources)
+    split = {m: values.reshape(datasets, len(some), -1) for m, values in own.items()}
+    return [{m: values[:, at] for m, values in split.items()} for at in range(len(some))]
 
 
 def worth(mean: Mean) -> float:
@@ -271,15 +284,14 @@ class _Axis:
     extent: Range
 
     def value(self, share: float) -> float:
-        """Return the value at a share of the way from the low end to the high one."""
+        """Return the value at a share of the way from the low end to the high one, or beyond."""
         low, high = (float(self.extent.free(end)) for end in (self.low, self.high))
-        found = float(self.extent.value(jnp.asarray(low + share * (high - low))))
-        return min(max(found, self.low), self.high)
+        return float(self.extent.value(jnp.asarray(low + share * (high - low))))
 
-    def at_an_end(self, value: float) -> bool:
-        """Return whether a value is so near to an end that there may be better ones beyond."""
+    def share(self, value: float) -> float:
+        """Return how far on that way a value is."""
         low, high, here = (float(self.extent.free(v)) for v in (self.low, self.high, value))
-        return not _EDGE < (here - low) / (high - low) < 1 - _EDGE
+        return (here - low) / (high - low)
 
 
 def _axes(base: Algorithm, usual: float) -> dict[str, _Axis]:
@@ -298,6 +310,18 @@ def _limits(extent: Range) -> tuple[float, float]:
     bounded = extent.below is not None or extent.at_most is not None
     scale = extent.above == 0 or extent.at_least == 0
     return (low / BEYOND, high * BEYOND) if scale and not bounded else (low, high)
+
+
+def _shares(axes: Mapping[str, _Axis], point: Point) -> Point:
+    return {path: axis.share(point[path]) for path, axis in axes.items()}
+
+
+def _best(found: Sequence[tuple[Point, R]], worth: Callable[[R], float]) -> Point:
+    return max(found, key=lambda one: worth(one[1]))[0]
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
 
 
 def _split(point: Point) -> tuple[dict[str, float], float]:

@@ -71,8 +71,7 @@ class Ground(Section):
       about: a line about it.
       preset: that says how its agents are trained.
       spread: log-std of all authors of quiet data; `None` where actions do not spread.
-      points: settings tried of each loss, of which the first are its own.
-      again: how many of them are measured again.
+      points: settings of a loss that are tried in each of three boxes, a power of two.
       fresh: agents of each point that is measured again.
       draws: datasets that the best are trained on, none of which chose them.
       agents: trained on each dataset by each.
@@ -83,8 +82,7 @@ class Ground(Section):
     about: str
     preset: str
     spread: float | None = None
-    points: int = count(16)
-    again: int = count(4)
+    points: int = count(8)
     fresh: int = count(2)
     draws: int = count(4)
     agents: int = count(4)

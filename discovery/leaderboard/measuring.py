@@ -8,7 +8,7 @@ and by fresh agents; the best of those by each is what the cell shows, on draws 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -22,7 +22,6 @@ from discovery.config.sections import ALL, FRESH, SFT, Training
 from discovery.evidence import stage, statistics, tuning
 from discovery.evidence.contest import measured, measures
 from discovery.evidence.returns import BY_MEAN, OF_ACTION, RETURN
-from discovery.evidence.tuning import Point
 from discovery.host.processes import all_devices
 from discovery.leaderboard.board import Fault, Ground, Loss
 from discovery.search import situation, streams
@@ -175,20 +174,23 @@ def _tuned(column: Column, loss: Loss, tell: Any) -> tuple[dict[str, int], list[
     ground, base = column.ground, _base(column, loss)
     first = Cohort(column.situation(Purpose.TUNING, loss, [0]), ground.episodes)
     second = Cohort(column.situation(Purpose.TUNING, loss, [1]), ground.episodes)
-    points = _points(column, base)
     key, wanted = streams.key(Purpose.TUNING, 0), _wanted(first)
-    tell(f"{loss.name}: {len(points)} points")
-    own = _tried(first, base, points, _keys(key, 1), wanted)
     actions = [action for action, measure in OF_ACTION.items() if measure in wanted]
+    tell(f"{loss.name}: tuning")
+    found = tuning.explore(
+        base,
+        float(base.descent.learning_rate),
+        lambda some: tuning.tried(first, base, some, _keys(key, 1), wanted),
+        [partial(_worth, action=action) for action in actions],
+        ground.points,
+    )
+    points, own = [point for point, _ in found], [values for _, values in found]
     best: list[int] = []
     for action in actions:  # in turn, so that both have as many
         order = sorted(range(len(points)), key=lambda at: -_worth(own[at], action))
-        best += [at for at in order if at not in best][: ground.again // len(actions)]
-    tell(f"{loss.name}: the best {len(best)} again")
-    fresh = _tried(
-        second, base, [points[at] for at in best], _keys(jax.random.fold_in(key, 1), ground.fresh),
-        wanted,
-    )  # fmt: skip
+        best += [at for at in order if at not in best][: tuning.KEPT // len(actions)]
+    fresh_keys = _keys(jax.random.fold_in(key, 1), ground.fresh)
+    fresh = tuning.tried(second, base, [points[at] for at in best], fresh_keys, wanted)
     again = dict(zip(best, fresh, strict=True))
     chosen = {action: max(best, key=lambda at: _worth(again[at], action)) for action in actions}
     trials = [
@@ -200,24 +202,6 @@ def _tuned(column: Column, loss: Loss, tell: Any) -> tuple[dict[str, int], list[
         for at, point in enumerate(points)
     ]
     return chosen, trials
-
-
-def _tried(
-    cohort: Cohort, base: Algorithm, points: Sequence[Point], keys: Any, wanted: Sequence[str]
-) -> list[dict[str, Float[np.ndarray, "agents"]]]:
-    """Return what is measured of every point, trained from every key on the only dataset."""
-    algorithms = [paths.put_all(base, point) for point in points]
-    found = measured(
-        cohort, stacked(algorithms, each=len(keys)), jnp.tile(keys, len(points)), wanted
-    )
-    return [
-        {m: values[0].reshape(len(points), -1)[at] for m, values in found.items()}
-        for at in range(len(points))
-    ]
-
-
-def _points(column: Column, base: Algorithm) -> list[Point]:
-    return tuning.points(base, float(base.descent.learning_rate), column.ground.points)
 
 
 def reads_rewards(loss: Loss) -> bool:
@@ -246,7 +230,7 @@ def _worth(found: Mapping[str, Float[np.ndarray, "agents"]], action: str) -> flo
 
 
 def _spent(ground: Ground) -> int:
-    return ground.points + ground.again * ground.fresh
+    return ground.points * len(tuning.BOXES) + tuning.KEPT * ground.fresh
 
 
 def _plain(values: np.ndarray) -> Any:
@@ -259,7 +243,7 @@ def _plain(values: np.ndarray) -> Any:
 def asked(ground: Ground, loss: Loss, fault: Fault) -> Values:
     """Return what decides the numbers of a cell, as plain JSON values."""
     described = ground.config(fault, range(1)).as_json()
-    sizes = ("points", "again", "fresh", "draws", "agents", "episodes")
+    sizes = ("points", "fresh", "draws", "agents", "episodes")
     return {
         "task": described["task"],
         "data": {k: v for k, v in described["data"][0].items() if v is not None and k != "seed"},
@@ -270,4 +254,5 @@ def asked(ground: Ground, loss: Loss, fault: Fault) -> Values:
             "after_sft": loss.after_sft,
         },
         "sizes": {name: getattr(ground, name) for name in sizes},
+        "tuning": {"boxes": [*tuning.BOXES], "kept": tuning.KEPT, "rates": [*tuning.RATES]},
     }

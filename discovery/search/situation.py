@@ -113,12 +113,12 @@ def prepare(
     """
     check(config)
     task = task_of(config)
-    sources = tuple(
+    sources: tuple[Source, ...] = tuple(
         dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
     )
     training = config.training
     if training.rewards == STANDARD:
-        sources = tuple(map(standard, sources))
+        sources = tuple(standard(source) for source in sources)
     start = None if training.before == FRESH else task.agent(training.before)
     seen = tuple(moments(source) if training.normalise else None for source in sources)
     sources, seen, start = replicated((sources, seen, start), devices)

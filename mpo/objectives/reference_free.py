@@ -71,7 +71,7 @@ class ORPO(Objective):
 
     name: ClassVar = "orpo"
 
-    lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
+    lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.3, 1.0, 3.0, 30.0))
     length_normalise: bool = switch(True)
 
     @override
@@ -94,7 +94,7 @@ class BetaORPO(Objective):
 
     name: ClassVar = "beta_orpo"
 
-    lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
+    lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.3, 1.0, 3.0, 30.0))
     beta: Number = number(1.0, above=0.0, tried=(0.1, 0.3, 1.0, 3.0, 10.0))
     length_normalise: bool = switch(True)
 
