@@ -117,17 +117,11 @@ def of_objective(objective: Objective, points: Points, dtype: type[np.floating])
 
     def loss(numbers: Objective, logp: tuple[Any, Any], given: dict[str, Any]) -> Any:
         def both(name: str) -> Any:
-            names = [f"{name}_{side}" for side in "wl"]
-            return jnp.stack([given[one] for one in names]) if names[0] in given else None
+            usual = jnp.full((), name == "len", dtype)  # of what the formula does not read
+            return jnp.stack([given.get(f"{name}_{side}", usual) for side in "wl"])
 
-        lengths = both("len")
-        unused = {name: jnp.zeros(2, dtype) for name in objective.needs}
-        used = {name: both(name) for name in objective.needs if f"{name}_w" in given}
-        pair = Comparison(
-            logp=jnp.stack(logp),
-            length=jnp.ones(2, dtype) if lengths is None else lengths,
-            **unused | used,
-        )
+        others = {name: both(name) for name in objective.needs}
+        pair = Comparison(logp=jnp.stack(logp), length=both("len"), **others)
         return numbers(pair, given.get("progress", 0.0))
 
     with jax.enable_x64(dtype is np.float64):

@@ -43,7 +43,7 @@ class ArrayPrinter(AbstractPythonCodePrinter):
     def _extremum(self, function: str, expr: Any) -> str:
         first, *others = sorted(expr.args, key=lambda argument: bool(argument.is_number))
         text = self._print(first)
-        like = self._print(min(expr.free_symbols, key=str))
+        like = self._print(min(expr.free_symbols, key=_an_array_first))
         for other in reversed(others):  # a number before the rest, for the shortest text
             text = self.extremum(function, text, other, like)
         return text
@@ -137,3 +137,8 @@ class NumPy(ArrayPrinter, NumPyPrinter):
 
     def _print_stop_gradient(self, expr: Any) -> str:
         return f"({self._print(expr.args[0])})"
+
+
+def _an_array_first(symbol: sympy.Symbol) -> tuple[bool, str]:
+    """Return what symbols are sorted by: those of a response, which end so, before numbers."""
+    return not str(symbol).endswith(("_w", "_l", "_x")), str(symbol)

@@ -39,3 +39,6 @@ class stop_gradient(sympy.Function):
     """x, of which no gradient is taken."""
 
     is_real = True
+
+    def _eval_evalf(self, prec: int) -> sympy.Expr:
+        return self.args[0]._eval_evalf(prec)

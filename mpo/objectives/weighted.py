@@ -91,8 +91,8 @@ class FilteredSFT(Objective):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        kept = given(c.reward) > self.threshold
-        return -jnp.mean(jnp.where(kept, c.logp, 0))
+        weight = jnp.where(given(c.reward) > self.threshold, 1 / c.logp.size, 0)
+        return -jnp.sum(weight * c.logp)
 
 
 @final

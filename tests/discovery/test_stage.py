@@ -21,7 +21,7 @@ KEY = streams.key(Purpose.EVALUATION, 0)
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    monkeypatch.setattr(tuning, "POINTS", 4)
+    monkeypatch.setattr(tuning, "BOXES", (1.0,))
     monkeypatch.setattr(tuning, "SEEDS", 1)
 
 

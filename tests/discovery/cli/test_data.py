@@ -26,7 +26,7 @@ def test_make_and_show(discovery, tmp_path):
     status, said, errors = discovery("make", *request, "--out", out)
     assert (status, errors) == (0, "")
     assert re.search(r"rows +400 comparisons of 2 responses", said)
-    assert "25.0% of the rankings flipped" in said
+    assert "100 rankings flipped (25.0%)" in said
     figure = tmp_path / "h.png"
     assert discovery("show", out, "--figure", figure) == (0, said, "")
     assert figure.stat().st_size > 10_000

@@ -5,11 +5,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from envs import data, registry
 from envs.data import KINDS, generate, load
 from envs.data.recipe import EXPERT, REFERENCE, kind
 from envs.judge import Judge
+from mpo.errors import RequestError
 from tests.refusals import Meant, refusal
 
 
@@ -205,3 +208,42 @@ def test_rows_of_a_simulated_body_do_not_depend_on_the_size_of_chunks():
     expected, got = whole(plan, 9), whole(plan, 2)
     for name in expected:
         np.testing.assert_array_equal(expected[name], got[name], err_msg=name)
+
+
+@given(rows=st.integers(2, 60), rate=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_exact_flips_are_counted_and_chosen_by_the_seed_alone(planned, rows, rate, seed):
+    recipe = planned(rows=rows, judge=Judge(1.0, rate), seed=seed).recipe
+    exact = generate.flips(dataclasses.replace(recipe, exact=True))
+    assert exact.sum() == round(rate * rows)
+    again = dataclasses.replace(recipe, exact=True, kind="shuffled")
+    np.testing.assert_array_equal(exact, generate.flips(again))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_flips_turn_rows_and_nothing_else(planned, exact):
+    """Both ways, of what the same judge ranked; and they are those that are counted."""
+    plain, noisy = planned(rows=50, judge=Judge(1.0)), planned(rows=50, judge=Judge(1.0, 0.3))
+    noisy = dataclasses.replace(noisy, recipe=dataclasses.replace(noisy.recipe, exact=exact))
+    before, after, turned = whole(plain), whole(noisy), generate.flips(noisy.recipe)
+    assert turned.sum() == 15 or not exact
+    assert 0 < turned.sum() < 50
+    for name in ("inputs", "outputs", "length", "reward", "agent"):
+        backward = np.where(
+            turned.reshape(-1, *[1] * (before[name].ndim - 1)), before[name][:, ::-1], before[name]
+        )
+        np.testing.assert_array_equal(after[name], backward, err_msg=name)
+
+
+@given(rows=st.integers(4, 80), share=st.floats(0.01, 0.75), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=30)
+def test_a_share_of_the_rows_has_the_expert_exactly(planned, rows, share, seed):
+    recipe = planned(rows=rows, seed=seed).recipe
+    for name in ("base", "shuffled"):
+        of = dataclasses.replace(recipe, kind=name, share=share)
+        having = (generate.cast(of) == 0).any(axis=1)
+        if round(share * rows) <= rows - rows // 4:
+            assert having.sum() == round(share * rows)
+    assert recipe.digest != dataclasses.replace(recipe, share=share).digest
+    with pytest.raises(RequestError):
+        generate.cast(dataclasses.replace(recipe, kind="shuffled", share=1.0))

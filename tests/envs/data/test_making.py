@@ -1,20 +1,23 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from envs import agents, data, registry
 from envs.agents import Agent, Measurement, Provenance
 from envs.judge import calibrated
+from mpo.errors import RequestError
 from tests.refusals import Meant, refusal
 
 
 def test_a_kind_brings_its_agents_and_its_judge():
     recipes = {kind: data.plan("reach", kind).recipe for kind in data.KINDS}
     assert {kind: r.reference.name for kind, r in recipes.items()} == {
-        "base": "novice", "noisy": "novice", "shuffled": "novice", "poor_judge": "medium"
+        "base": "novice", "noisy": "novice", "shuffled": "novice", "poor_judge": "medium",
+        "scarce": "novice",
     }  # fmt: skip
     assert {kind: r.judge.flip for kind, r in recipes.items()} == {
-        "base": 0.0, "noisy": 0.1, "shuffled": 0.0, "poor_judge": 0.0
+        "base": 0.0, "noisy": 0.1, "shuffled": 0.0, "poor_judge": 0.0, "scarce": 0.0
     }  # fmt: skip
     a, b = registry.task_class("reach").defaults.apart or (0.0, 0.0)
     low, high = (pytest.approx(calibrated(a, b, p)) for p in (0.95, 0.75))
@@ -94,3 +97,38 @@ def test_wrong_requests_are_refused_before_anything_is_written(choices, message,
     with refusal(message):
         data.make(**{"task": "reach", "rows": 8, "out": tmp_path / "d.npz"} | choices)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_kind_may_be_several_faults_at_once():
+    one, other = (data.plan("reach", kind).recipe for kind in ("noisy+scarce", "scarce+noisy"))
+    assert one == other
+    assert (one.judge.flip, one.share, one.exact) == (0.1, 0.3, True)
+    three = data.plan("reach", "noisy+poor_judge+shuffled", flip=0.2).recipe
+    high = data.plan("reach", "poor_judge").recipe
+    assert (three.judge.flip, three.judge.temperature) == (0.2, high.judge.temperature)
+    assert three.reference.name == "medium"
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("noisy+noisy", "noisy"),
+        ("base+noisy", "base"),
+        ("noisy+nosy", "nosy"),
+        ("noisy+", "known are"),
+    ],
+)
+def test_kinds_that_make_no_mixture_are_refused(kind, named):
+    with pytest.raises(RequestError, match=named):
+        data.plan("reach", kind)
+
+
+def test_authors_spread_as_they_are_told_and_tokens_do_not():
+    spread = data.plan("reach", spread=-3.0)
+    for author in spread.agents:
+        np.testing.assert_array_equal(author.log_std, -3.0)
+    own = data.plan("reach")
+    assert spread.recipe.expert.name == own.recipe.expert.name
+    assert spread.recipe.expert.sha256 != own.recipe.expert.sha256
+    with pytest.raises(RequestError, match="token_bandit"):
+        data.plan("token_bandit", spread=-1.0)

@@ -1,9 +1,10 @@
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
-from envs.data import from_arrays, load, statistics
+from envs.data import from_arrays, load, make, statistics
 from envs.data.summary import picture
 from envs.judge import Judge
 from mpo.errors import RequestError
@@ -73,3 +74,23 @@ def test_impossible_pictures_are_refused(tmp_path):
             picture(dataset, tmp_path / name)
     with pytest.raises(RequestError, match="no true returns"):
         picture(dataclasses.replace(dataset, reward=None), tmp_path / "h.png")
+
+
+def test_what_the_recipe_did_is_counted():
+    mixed = make("reach", "noisy+scarce", rows=40, flip=0.25, share=0.5)
+    found = statistics(mixed)
+    assert (found.flipped, found.expert_rows) == (10, 20)
+    assert statistics(mixed[:0:-1]).rows == 39
+    own = statistics(small([[3, 1]]))
+    assert (own.flipped, own.expert_rows) == (None, None)
+
+
+def test_a_fingerprint_is_of_every_number():
+    first, same = (make("reach", rows=6, cache=None) for _ in range(2))
+    assert first.fingerprint == same.fingerprint
+    assert len({make("reach", rows=6, seed=seed).fingerprint for seed in range(3)}) == 3
+    for name in ("inputs", "outputs", "length", "reward", "agent"):
+        values = np.array(getattr(first, name))
+        values[-1, -1] += 1
+        other: Any = {name: values}
+        assert dataclasses.replace(first, **other).fingerprint != first.fingerprint
