@@ -5,11 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from discovery.config.sections import MEAN, SAMPLED
 from discovery.evidence import markdown, statistics
 from discovery.evidence.returns import BY_MEAN, LOG_STD, MEASURES, RETURN, Returns, Store
 from discovery.evidence.statistics import Difference, Mean, number, signed
 from mpo.log import numbers, strict
+
+HOLM = "p (Holm)"
+"""Title of the column of p-values: adjusted over all comparisons of the table."""
 
 T = TypeVar("T")
 
@@ -112,18 +117,22 @@ class Table:
         """Return the titles of the columns."""
         first, *_ = self.rows
         own = "mean return" if self.action == SAMPLED else "mean return, by mean action"
-        titles = ["objective", "settings", own, f"more than {first.name}", "95 %", "p"]
+        titles = ["objective", "settings", own, f"more than {first.name}", "95 %", HOLM]
         if first.by_mean is not None:
-            titles += ["by mean action", f"more than {first.name}", "95 %", "p"]
+            titles += ["by mean action", f"more than {first.name}", "95 %", HOLM]
         return tuple(titles if first.log_std is None else [*titles, "log-std"])
 
     def cells(self) -> Iterator[tuple[str, ...]]:
         """Return the texts of each row, the levels last."""
         first, *_ = self.rows
+        gaps = [gap for row in self.rows for gap in (row.gap, row.by_mean_gap)]
+        adjusted = iter(statistics.holm([np.nan if gap is None else gap.p for gap in gaps]))
         for row in self.rows:
-            texts = [row.name, row.note, str(row.mean), *_gap(row.gap, row.mean, first.mean)]
+            p, by_mean_p = next(adjusted), next(adjusted)
+            texts = [row.name, row.note, str(row.mean), *_gap(row.gap, p, row.mean, first.mean)]
             if row.by_mean is not None and first.by_mean is not None:
-                texts += [str(row.by_mean), *_gap(row.by_mean_gap, row.by_mean, first.by_mean)]
+                gap = _gap(row.by_mean_gap, by_mean_p, row.by_mean, first.by_mean)
+                texts += [str(row.by_mean), *gap]
             if row.log_std is not None:
                 texts.append(f"{row.log_std.mean:.2f}")
             yield tuple(texts)
@@ -167,10 +176,10 @@ class Table:
         return cls(rows, dict(values["levels"]), values.get("action", SAMPLED))
 
 
-def _gap(gap: Difference | None, mean: Mean, first: Mean) -> tuple[str, str, str]:
+def _gap(gap: Difference | None, p: float, mean: Mean, first: Mean) -> tuple[str, str, str]:
     """Return a difference in words: if an agent failed, the pairs left are no fair sample."""
     if gap is not None and not mean.failed and not first.failed:
-        return signed(gap.mean), f"{number(gap.low)} to {number(gap.high)}", f"{gap.p:.1e}"
+        return signed(gap.mean), f"{number(gap.low)} to {number(gap.high)}", f"{p:.1e}"
     if gap is not None and math.isfinite(gap.mean):
         return f"{signed(gap.mean)} where both did not fail", "", ""
     return "", "", ""
