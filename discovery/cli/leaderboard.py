@@ -36,18 +36,21 @@ def leaderboard(
 
     if (agents is not None and agents < 1) or (draws is not None and draws < 2):
         raise RequestError("a cell needs at least 1 agent on each of at least 2 draws")
-    chosen = board().chosen(tuple(task), tuple(loss), tuple(fault))
+    known = board()
     grounds = tuple(
         dataclasses.replace(one, agents=agents or one.agents, draws=draws or one.draws)
-        for one in chosen.grounds
+        for one in known.grounds
     )
-    chosen = dataclasses.replace(chosen, grounds=grounds)
+    whole = dataclasses.replace(known, grounds=grounds)
+    chosen = whole.chosen(tuple(task), tuple(loss), tuple(fault))
     startup.host_devices()
     startup.compilation_cache()
-    from discovery.leaderboard import making
+    from discovery.leaderboard import making, page
 
     if not show:
         making.measure(chosen, out, _say, minutes)
+    for path in page.write(whole, making.Results(out)):
+        print(path)
 
 
 def _say(text: str) -> None:

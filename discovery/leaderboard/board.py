@@ -69,7 +69,7 @@ class Ground(Section):
     Attributes:
       name: of the task.
       about: a line about it.
-      preset: that says how its agents are trained.
+      preset: that says how its agents are trained, or the path of such a file.
       spread: log-std of all authors of quiet data; `None` where actions do not spread.
       points: settings of a loss that are tried in each of three boxes, a power of two.
       fresh: agents of each point that is measured again.
@@ -90,7 +90,7 @@ class Ground(Section):
 
     def config(self, fault: Fault, seeds: range) -> Config:
         """Return the situation of a column, with a draw of its data for each seed."""
-        base = config.preset(self.preset)
+        base = config.named(self.preset)
         settings = dict(fault.data)
         if fault.quiet:
             settings["spread"] = self.spread

@@ -225,8 +225,8 @@ def _keys(key: Any, agents: int) -> Any:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, numbers)
 
 
-def _worth(found: Mapping[str, Float[np.ndarray, "agents"]], action: str) -> float:
-    return tuning.worth(statistics.mean(found[OF_ACTION[action]]))
+def _worth(found: Mapping[str, Float[np.ndarray, "draws agents"]], action: str) -> float:
+    return tuning.worth(statistics.mean(found[OF_ACTION[action]].reshape(-1)))
 
 
 def _spent(ground: Ground) -> int:
@@ -235,9 +235,9 @@ def _spent(ground: Ground) -> int:
 
 def _plain(values: np.ndarray) -> Any:
     """Return numbers as JSON has them, with six digits; null where one is not finite."""
-    if values.ndim:
-        return [_plain(value) for value in values]
-    return float(f"{float(values):.6g}") if np.isfinite(values) else None
+    rounded: Any = np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[float])(values)
+    found: Any = np.where(np.isfinite(rounded), rounded.astype(object), None)
+    return found.tolist()
 
 
 def asked(ground: Ground, loss: Loss, fault: Fault) -> Values:

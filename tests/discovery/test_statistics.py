@@ -73,8 +73,8 @@ def nested(rng, searches, datasets, agents):
 @pytest.mark.parametrize(
     ("shape", "times", "unit"),
     [
-        ((3, 4, 8), 1500, "searches"),
-        ((20, 3, 4), 120, "searches"),
+        ((3, 4, 8), 800, "searches"),
+        ((20, 3, 4), 60, "searches"),
     ],
 )
 def test_an_interval_over_units_covers_the_truth(shape, times, unit):
