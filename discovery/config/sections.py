@@ -36,6 +36,7 @@ class Section(Checked):
         return f"{what}.{name}"
 
 
+MPO = "mpo"
 FRESH = "fresh"
 SFT = "sft"
 AFTER = REFERRING, ALL = ("references", "all")
@@ -172,17 +173,19 @@ def _with_contents(path: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Family(Section):
-    """The objectives searched: MPO with two learned potentials, from ORPO on.
+    """The objectives searched: MPO with two learned potentials, from ORPO on; or one by hand.
 
     Attributes:
+      objective: whose settings are moved: "mpo", or a loss made by hand, from its own on.
       potential: of ψ and φ⁻¹: "basis" or "network" (`mpo.POTENTIALS`).
       temporal: whether they may change as training goes on.
       settings: of the potential, such as `units` or `library`.
       lam: λ, the weight of the preference term.
       over: paths of the settings that are moved, such as "objective.psi" or
-        "descent.learning_rate"; both potentials, if left out.
+        "descent.learning_rate"; if left out both potentials, or what a tuning of the loss covers.
     """
 
+    objective: str = MPO
     potential: str = "basis"
     temporal: bool = False
     settings: Settings = field(default_factory=dict)
@@ -336,6 +339,8 @@ class Config(Checked):
         """Return it as plain JSON values."""
         plain = dataclasses.asdict(self) | {"data": [one.as_json() for one in self.data]}
         # As in descriptions from before there was a choice.
+        if self.family.objective == MPO:
+            del plain["family"]["objective"]
         if not self.plugins:
             del plain["plugins"]
         if self.search.action == SAMPLED:

@@ -82,8 +82,8 @@ def verdict(result: Result) -> str:
     assert gain is not None
     if result.selected == "start":
         return (
-            "The search found nothing better than where it started, which is ORPO in this "
-            f"family: {found} against {baseline} of {other}."
+            "The search found nothing better than the loss that it started from: "
+            f"{found} against {baseline} of {other}."
         )
     if not row.whole(first):
         return (

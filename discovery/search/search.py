@@ -12,11 +12,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import mpo
 from discovery.config import Config, Family
+from discovery.config.sections import MPO
 from discovery.search import situation, strategies, streams
 from discovery.search.cohort import Algorithms, Cohort, Trained, actions
 from discovery.search.situation import Situation
 from discovery.search.strategies import Strategy
 from discovery.search.streams import Purpose
+from mpo import paths
 from mpo.errors import RequestError
 from mpo.objectives import Objective
 from mpo.pytree import pytree
@@ -57,11 +59,16 @@ class Measured:
 
 
 def searched(family: Family) -> Objective:
-    """Return the objective that a search of the family starts from: ORPO, by learned potentials.
+    """Return the objective that a search of the family starts from.
+
+    ORPO by learned potentials, or a loss made by hand as it stands.
 
     Raises:
-      RequestError: the potential is unknown, cannot be searched or has no such settings.
+      RequestError: the loss or the potential is unknown, cannot be searched or has no such
+        settings.
     """
+    if family.objective != MPO:
+        return mpo.objective(family.objective)
     parts = {
         role: mpo.potential(
             family.potential, role=role, temporal=family.temporal, **dict(family.settings)
@@ -84,12 +91,15 @@ class Moved(NamedTuple):
 
 
 def moved(start: Algorithm, family: Family) -> Moved:
-    """Return what a search moves of an algorithm: `family.over`, by default both potentials.
+    """Return what a search moves of an algorithm: `family.over`, or what it has by default.
 
     Raises:
       RequestError: there is no such setting, or it is nothing that can be moved.
     """
-    zeta, rebuild = mpo.ravel(start, over=family.over)
+    over = family.over
+    if over is None and family.objective != MPO:
+        over = tuple(paths.tried(start))
+    zeta, rebuild = mpo.ravel(start, over=over)
     return Moved(zeta, rebuild)
 
 

@@ -76,6 +76,7 @@ class Entry(NamedTuple):
       gradient: whether Adam follows an estimated gradient, by shaped fitness.
       antithetic: whether member i and member i + P/2 are mirror images.
       initial: what evosax is to be told for a first deviation of σ.
+      fixed: whether it draws from the same distribution in every generation.
     """
 
     make: Callable[[Settings, Zeta], Any]
@@ -83,6 +84,7 @@ class Entry(NamedTuple):
     gradient: bool = False
     antithetic: bool = False
     initial: Callable[[float], float] = float
+    fixed: bool = False
 
 
 def _schedule(first: float, last: float, generations: int) -> optax.Schedule:
@@ -132,6 +134,15 @@ def _adaptive(name: str) -> Callable[[Settings, Zeta], Any]:
     return make
 
 
+def _random(settings: Settings, zeta: Zeta) -> Any:
+    from evosax.algorithms import RandomSearch
+
+    def drawn(key: PRNGKeyArray) -> Zeta:
+        return zeta + settings.sigma * jax.random.normal(key, zeta.shape, zeta.dtype)
+
+    return RandomSearch(settings.population, zeta, sampling_fn=drawn)
+
+
 STRATEGIES: Mapping[str, Entry] = MappingProxyType(
     {
         "open_es": Entry(
@@ -149,6 +160,11 @@ STRATEGIES: Mapping[str, Entry] = MappingProxyType(
         "cma_es": Entry(_adaptive("CMA_ES"), "CMA-ES: a full covariance, for tens of parameters"),
         "sep_cma_es": Entry(_adaptive("Sep_CMA_ES"), "CMA-ES with a diagonal covariance"),
         "simple_es": Entry(_adaptive("SimpleES"), "the best members' mean"),
+        "random": Entry(
+            _random,
+            "the best of as many draws around the start: what a search is to beat",
+            fixed=True,
+        ),
     }
 )
 
@@ -230,7 +246,7 @@ def strategy(name: str, settings: Settings, zeta: Zeta) -> Strategy:
         params = algorithm.default_params
         if hasattr(params, "std_init"):
             params = params.replace(std_init=jnp.asarray(entry.initial(settings.sigma), zeta.dtype))
-        elif not hasattr(algorithm, "std_schedule"):
+        elif not entry.fixed and not hasattr(algorithm, "std_schedule"):
             raise RuntimeError(f"strategy {name!r} has no place for sigma in this evosax")
     return Strategy(settings, algorithm, params, entry.antithetic)
 

@@ -265,7 +265,7 @@ def test_a_search_that_found_nothing_says_so(ended):
     described, result = config.from_file(ended.config), report.run.read(ended.path).result
     assert result is not None
     stayed = dataclasses.replace(result, selected="start")
-    assert "found nothing better than where it started" in report.verdict(stayed)
+    assert "found nothing better than the loss" in report.verdict(stayed)
     assert described.about == ODD
 
 

@@ -16,7 +16,7 @@ from discovery import config
 from discovery.host.processes import all_devices
 from discovery.search import situation
 from discovery.search.cohort import Cohort
-from discovery.search.search import PROBES, Search, searched, shared
+from discovery.search.search import PROBES, Search, moved, searched, shared
 from discovery.search.streams import Purpose
 from mpo import treefile
 from mpo.train import stacked
@@ -219,3 +219,18 @@ def test_devices_share_a_population_without_changing_it(datasets):
         assert devices == count
         results[count] = numbers
     assert results[1] == results[2] == results[8]
+
+
+def test_a_loss_made_by_hand_is_searched_over_what_a_tuning_covers(tiny):
+    """Or over what is said, each in its chart; as a control for a search of learned functions."""
+    described = config.changed(tiny, {"family.objective": "closed_form"})
+    assert "objective" not in tiny.as_json()["family"]
+    assert config.from_json(described.as_json()) == described
+    start = situation.algorithm(described, searched(described.family))
+    plan = moved(start, described.family)
+    assert plan.zeta.shape == (2,)
+    assert plan.rebuild(plan.zeta + 1.0).objective.alpha > start.objective.alpha
+    over = {"family.over": ["objective.lam", "descent.learning_rate"]}
+    named = moved(start, config.changed(described, over).family)
+    rates = [named.rebuild(named.zeta + d).descent.learning_rate for d in (0.0, 1.0)]
+    np.testing.assert_allclose(rates[1], rates[0] * np.e, rtol=1e-5)
