@@ -191,6 +191,8 @@ def test_a_random_search_ends_with_the_best_of_all_it_drew():
         state = search.tell(jax.random.key(9), members, hill(members), state)
         drawn.append(np.asarray(members))
     everything = np.concatenate(drawn)
-    np.testing.assert_allclose(np.std(everything - ZETA), settings().sigma, rtol=0.2)
+    np.testing.assert_allclose(
+        np.std(everything - np.asarray(ZETA)[None]), settings().sigma, rtol=0.2
+    )
     best = everything[np.argmax(hill(everything))]
     np.testing.assert_array_equal(search.mean(state), best)
