@@ -107,3 +107,19 @@ def test_what_ships_is_told_of(name: str) -> None:
 def test_what_ships_says_what_the_results_say(name: str) -> None:
     worth = runpy.run_path(str(DOCS / "worth.py"))["worth"]
     assert mpo.load(name).provenance.extra["worth"] == worth(name)
+
+
+def test_the_leaderboard_is_that_of_the_cells() -> None:
+    script = runpy.run_path(str(DOCS / "board.py"))
+    told = (DOCS / "leaderboard.md").read_text().partition(script["MARK"])[2]
+    assert told.strip() == script["measured"]().strip()
+
+
+def test_what_is_said_of_the_shift_is_what_was_measured() -> None:
+    held = json.loads((DOCS / "results" / "transfer" / "shift.json").read_text())["returns"]
+    rows = [line.split(" | ") for line in (DOCS / "differences.md").read_text().splitlines()]
+    told = {cells[0].strip("| "): cells[1:3] for cells in rows if len(cells) == 3}
+    for name, by in held.items():
+        shown = [cell.strip(" |").split(" ")[0].replace(",", "") for cell in told[name]]
+        wanted = [np.mean(by[action]) for action in ("sampled", "mean")]
+        np.testing.assert_allclose([float(cell) for cell in shown], wanted, atol=0.51)

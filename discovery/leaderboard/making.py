@@ -48,7 +48,8 @@ class Results:
         path = self._path(ground, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         whole = self._read(ground, name) | {fault.name: values}
-        treefile.replace(path, (json.dumps(whole, indent=1) + "\n").encode())
+        lines = [f"{json.dumps(name)}: {json.dumps(cell)}" for name, cell in whole.items()]
+        treefile.replace(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
     def _read(self, ground: Ground, name: str) -> dict[str, Any]:
         path = self._path(ground, name)

@@ -196,8 +196,8 @@ def _tuned(column: Column, loss: Loss, tell: Any) -> tuple[dict[str, int], list[
     trials = [
         {
             "point": dict(point),
-            **{measure: _plain(values) for measure, values in own[at].items()},
-            **({"again": {m: _plain(v) for m, v in again[at].items()}} if at in again else {}),
+            **{measure: _plain(values[0]) for measure, values in own[at].items()},
+            **({"again": {m: _plain(v[0]) for m, v in again[at].items()}} if at in again else {}),
         }
         for at, point in enumerate(points)
     ]

@@ -139,9 +139,10 @@ def _parts(request: Request, rows: Sequence[Measured]) -> Iterator[str]:
         names = ", ".join(map(markdown.code, missing))
         yield f"Not shipped with this version, and so not measured: {names}."
     yield (
-        "Differences below are paired by seed, with a 95 % bootstrap interval and a paired t "
-        "test. Data and seeds are none that a discovery or a tuning saw; all agents of a row "
-        "train on one draw of the data, so errors and tests are over agents, not over datasets."
+        "Differences below are paired by seed, with a 95 % interval (a bootstrap; Student's under "
+        "16 seeds) and a paired t test, adjusted over each table by Holm's method. Data and seeds "
+        "are none that a discovery or a tuning saw; all agents of a row train on one draw of the "
+        "data, so errors and tests are over agents, not over datasets."
     )
     for one in rows:
         if one.table is not None:

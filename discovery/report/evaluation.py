@@ -59,8 +59,8 @@ def _parts(
         f"Mean true return, {held.get('episodes')} episodes an agent, on "
         f"{markdown.escaped(ground)} and with seeds that no discovery or tuning sees; ± is a "
         "standard error. All agents train on that one draw, so errors and tests are over agents, "
-        "not over datasets. Differences are paired by seed, with a 95 % bootstrap interval and a "
-        "paired t test."
+        "not over datasets. Differences are paired by seed, with a 95 % interval (a bootstrap; "
+        "Student's under 16 seeds) and a paired t test, adjusted over the table by Holm's method."
     )
     if table is not None:
         yield table.markdown()

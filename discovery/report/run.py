@@ -147,8 +147,8 @@ def _worth(described: Config, result: Result) -> str:
     own = described.evaluation
     tuned = "; ".join(f"{name} {one.said()}" for name, one in result.tuned.items())
     settings = (
-        "have settings of their own, the best of a grid that was tried on data and seeds set "
-        f"aside for it: {markdown.escaped(tuned)}."
+        "have settings of their own, the best of as many points for each, tried on data and seeds "
+        f"set aside for it: {markdown.escaped(tuned)}."
         if tuned
         else "have their default settings: none was tuned here."
     )
@@ -164,8 +164,9 @@ def _worth(described: Config, result: Result) -> str:
         f"Mean true return of {own.seeds} agents for each objective, {own.episodes:,} episodes "
         f"an agent, on {markdown.escaped(ground)} and with other seeds than those the search saw; "
         "± is a standard error. All of them train on that one draw, so errors and tests are over "
-        "agents, not over datasets. Differences are paired by seed, with a 95 % bootstrap interval "
-        f"and a paired t test.{by} The objectives compared with {settings}"
+        "agents, not over datasets. Differences are paired by seed, with a 95 % interval (a "
+        "bootstrap; Student's under 16 seeds) and a paired t test, adjusted over the table by "
+        f"Holm's method.{by} The objectives compared with {settings}"
     )
 
 

@@ -167,3 +167,41 @@ def test_a_description_of_an_earlier_version_is_still_the_same(run):
     path = Path(__file__).parents[2] / "docs" / "results" / "searches" / run / "config.json"
     held = json.loads(path.read_text())
     assert not differences(config.from_json(held).as_json(), held)
+
+
+def test_who_writes_down_noisy_data_today_means_an_exact_share(tmp_path):
+    """What was recorded before there was a choice, and what ships with results, does not."""
+    text = 'extends = "quick"\n[data]\nkind = "noisy"\n'
+    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "coin.toml").write_text(f"{text}exact = false\n")
+    mine, coin = (config.from_file(tmp_path / f"{name}.toml") for name in ("mine", "coin"))
+    assert (mine.data[0].exact, coin.data[0].exact) == (True, False)
+    assert config.from_json(mine.as_json()) == mine
+    (tmp_path / "config.json").write_text(json.dumps(coin.as_json()))
+    assert "exact" not in coin.as_json()["data"][0]
+    assert config.from_file(tmp_path / "config.json") == coin
+    assert not config.preset("quick-noisy").data[0].exact
+    plain = config.preset("quick")
+    assert config.changed(plain, {"data.kind": "noisy+scarce"}).data[0].exact
+    assert not config.changed(plain, {"data.kind": "noisy", "data.exact": False}).data[0].exact
+    assert not config.changed(plain, {"data.kind": "base"}).data[0].exact
+
+
+def test_settings_that_came_later_are_left_out_at_what_was_before():
+    """So that folders from before are claimed by the same request."""
+    plain = config.preset("quick").as_json()
+    assert not {"exact", "spread", "share"} & {*plain["data"][0]}
+    later = {"training": "after_sft", "search": "action", "family": "objective"}
+    assert all(name not in plain[section] for section, name in later.items())
+    assert "rewards" not in plain["training"]
+    changes = {
+        "data.spread": -1.0,
+        "data.share": 0.5,
+        "training.start": "sft",
+        "training.after_sft": "all",
+        "training.rewards": "standard",
+        "search.action": "mean",
+        "family.objective": "closed_form",
+    }
+    changed = config.changed(config.preset("hopper-small"), changes)
+    assert config.from_json(changed.as_json()) == changed

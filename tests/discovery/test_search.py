@@ -19,6 +19,7 @@ from discovery.search.cohort import Cohort
 from discovery.search.search import PROBES, Search, moved, searched, shared
 from discovery.search.streams import Purpose
 from mpo import treefile
+from mpo.errors import RequestError
 from mpo.train import stacked
 from tests.discovery.conftest import TINY
 
@@ -234,3 +235,15 @@ def test_a_loss_made_by_hand_is_searched_over_what_a_tuning_covers(tiny):
     named = moved(start, config.changed(described, over).family)
     rates = [named.rebuild(named.zeta + d).descent.learning_rate for d in (0.0, 1.0)]
     np.testing.assert_allclose(rates[1], rates[0] * np.e, rtol=1e-5)
+
+
+def test_rewards_in_standard_units_have_no_scale(tiny):
+    plain = search_of(tiny)
+    scaled = search_of(config.changed(tiny, {"training.rewards": "standard"}))
+    reward = scaled.situation.sources[0].reward
+    np.testing.assert_allclose((reward.mean(), reward.std()), (0, 1), atol=1e-5)
+    raw = np.asarray(plain.situation.sources[0].reward)
+    np.testing.assert_allclose(np.corrcoef(raw.ravel(), reward.ravel())[0, 1], 1, rtol=1e-6)
+    bare = dataclasses.replace(plain.situation.sources[0], reward=None)
+    with pytest.raises(RequestError, match="reward"):
+        situation.standard(bare)
