@@ -3,6 +3,7 @@
 python docs/board.py
 """
 
+import re
 from pathlib import Path
 
 from discovery.leaderboard import page
@@ -17,7 +18,8 @@ MARK = "<!-- Below this line is what `python docs/board.py` writes. -->"
 def measured() -> str:
     """Return the measured part of the page, its figures drawn anew."""
     made = page.page(board(), Results(RESULTS))
-    return made.markdown("results/leaderboard/").partition("\n\n")[2]
+    text = made.markdown("results/leaderboard/").partition("\n\n")[2]
+    return re.sub(r"\]\(<([^>]+)>\)", r"](\1)", text)
 
 
 def main() -> None:
