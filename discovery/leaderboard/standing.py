@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from discovery.evidence import statistics
-from discovery.evidence.returns import BY_MEAN, LOG_STD, OF_ACTION, RETURN
+from discovery.evidence.returns import LOG_STD, OF_ACTION
 from discovery.evidence.statistics import Estimate
 from discovery.leaderboard.board import Board, Fault, Ground, Loss
 from discovery.leaderboard.making import Results
@@ -86,13 +86,6 @@ def column(
         )
         for rank, name in enumerate(order, 1)
     }
-
-
-def other(results: Results, ground: Ground, fault: Fault, loss: Loss, action: str) -> float | None:
-    """Return what the agents that were chosen by an action earn by the other one."""
-    cell = results.cell(ground, loss, fault)
-    measure = RETURN if OF_ACTION[action] == BY_MEAN else BY_MEAN
-    return None if cell is None else _mean(cell["best"][action].get(measure))
 
 
 def _gap(own: np.ndarray, against: np.ndarray | None) -> Estimate | None:

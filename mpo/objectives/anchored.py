@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective, log_ratio
+from mpo.objectives.direct import Referring
 from mpo.pytree import pytree
 from mpo.settings import Number, number
 
@@ -18,23 +19,17 @@ from mpo.settings import Number, number
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class NCA(Objective):
+class NCA(Referring):
     """-log σ(β r_w) - ½ log σ(-β r_w) - ½ log σ(-β r_l): noise contrastive alignment.
 
     (Chen et al., 2024, for pairs.)
-
-    Attributes:
-      beta: strength of the regularisation towards the reference.
     """
 
     name: ClassVar = "nca"
-    needs: ClassVar = ("ref_logp",)
-
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * log_ratio(c)
+        implied = self.implied(c)
         pushed = log_sigmoid(-implied[0]) + log_sigmoid(-implied[-1])
         return -log_sigmoid(implied[0]) - pushed / 2
 
@@ -42,43 +37,31 @@ class NCA(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class BCOPair(Objective):
+class BCOPair(Referring):
     """-log σ(β r_w) - log σ(-β r_l): binary classifier optimization (Jung et al., 2024).
 
     For pairs, without the shift by a mean reward, as TRL's `bco_pair` has it.
-
-    Attributes:
-      beta: strength of the regularisation towards the reference.
     """
 
     name: ClassVar = "bco_pair"
-    needs: ClassVar = ("ref_logp",)
-
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * log_ratio(c)
+        implied = self.implied(c)
         return -log_sigmoid(implied[0]) - log_sigmoid(-implied[-1])
 
 
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class KTOPair(Objective):
+class KTOPair(Referring):
     """σ(-β (r_w - z)) + σ(-β (z - r_l)): KTO (Ethayarajh et al., 2024) for pairs.
 
     The anchor z is an estimate of the KL divergence, max(0, (r_w + r_l)/2), of the pair itself
     where KTO takes one of the batch; no gradient goes through it.
-
-    Attributes:
-      beta: strength of the regularisation towards the reference.
     """
 
     name: ClassVar = "kto_pair"
-    needs: ClassVar = ("ref_logp",)
-
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
@@ -90,50 +73,38 @@ class KTOPair(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class APOZero(Objective):
+class APOZero(Referring):
     """1 - σ(β r_w) + σ(β r_l): anchored preference optimization.
 
     (D'Oosterlinck et al., 2024, Eq. 7.)
 
     Chosen responses become more likely, rejected less: where the chosen are better than what the
     agent does.
-
-    Attributes:
-      beta: strength of the regularisation towards the reference.
     """
 
     name: ClassVar = "apo_zero"
-    needs: ClassVar = ("ref_logp",)
-
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * log_ratio(c)
+        implied = self.implied(c)
         return sigmoid(-implied[0]) + sigmoid(implied[-1])
 
 
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class APODown(Objective):
+class APODown(Referring):
     """σ(β r_w) + 1 - σ(β (r_w - r_l)): anchored preference optimization, Eq. 8.
 
     Both become less likely, the rejected more so: where the chosen are worse than what the agent
     does.
-
-    Attributes:
-      beta: strength of the regularisation towards the reference.
     """
 
     name: ClassVar = "apo_down"
-    needs: ClassVar = ("ref_logp",)
-
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * log_ratio(c)
+        implied = self.implied(c)
         return sigmoid(implied[0]) + sigmoid(implied[-1] - implied[0])
 
 

@@ -14,48 +14,59 @@ from mpo.pytree import pytree
 from mpo.settings import Number, number, switch
 
 
-@final
-@pytree
 @dataclass(frozen=True, kw_only=True)
-class DPO(Objective):
-    """-log σ(β δ): direct preference optimization (Rafailov et al., 2023).
+class Referring(Objective):
+    """What objectives of the log-ratio share.
 
     Attributes:
       beta: strength of the regularisation towards the reference.
     """
 
-    name: ClassVar = "dpo"
     needs: ClassVar = ("ref_logp",)
 
     beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
-    @override
-    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        return -log_sigmoid(self.beta * margin(log_ratio(c)))
+    def implied(self, c: Comparison) -> Float[Array, "k"]:
+        """Return β log π/π_ref of every response."""
+        return self.beta * log_ratio(c)
+
+    def pulled(self, c: Comparison) -> Float[Array, ""]:
+        """Return β δ."""
+        return self.beta * margin(log_ratio(c))
 
 
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class CDPO(Objective):
+class DPO(Referring):
+    """-log σ(β δ): direct preference optimization (Rafailov et al., 2023)."""
+
+    name: ClassVar = "dpo"
+
+    @override
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        return -log_sigmoid(self.pulled(c))
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class CDPO(Referring):
     """-(1 - ε) log σ(β δ) - ε log σ(-β δ): conservative DPO (Mitchell, 2023).
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       label_smoothing: ε, the assumed probability that a label is flipped.
     """
 
     name: ClassVar = "cdpo"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     label_smoothing: Number = number(
         0.1, at_least=0.0, at_most=0.5, tried=(0.02, 0.05, 0.1, 0.2, 0.4)
     )
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * margin(log_ratio(c))
+        implied = self.pulled(c)
         flipped = self.label_smoothing
         return -(1 - flipped) * log_sigmoid(implied) - flipped * log_sigmoid(-implied)
 
@@ -129,27 +140,24 @@ class DPONormalised(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class RobustDPO(Objective):
+class RobustDPO(Referring):
     """(-(1 - ε) log σ(β δ) + ε log σ(-β δ)) / (1 - 2ε): robust DPO (Chowdhury et al., 2024).
 
     Its mean over labels that are flipped with probability ε is DPO's on those that are not.
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       label_smoothing: ε, the assumed probability that a label is flipped.
     """
 
     name: ClassVar = "robust_dpo"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     label_smoothing: Number = number(
         0.1, at_least=0.0, below=0.5, tried=(0.02, 0.05, 0.1, 0.2, 0.4)
     )
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied, flipped = self.beta * margin(log_ratio(c)), self.label_smoothing
+        implied, flipped = self.pulled(c), self.label_smoothing
         right = (1 - flipped) * log_sigmoid(implied)
         return (flipped * log_sigmoid(-implied) - right) / (1 - 2 * flipped)
 
@@ -157,45 +165,35 @@ class RobustDPO(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class Hinge(Objective):
-    """max(0, 1 - β δ): the hinge of SLiC-HF (Zhao et al., 2023) on DPO's margin.
-
-    Attributes:
-      beta: strength of the regularisation towards the reference.
-    """
+class Hinge(Referring):
+    """max(0, 1 - β δ): the hinge of SLiC-HF (Zhao et al., 2023) on DPO's margin."""
 
     name: ClassVar = "hinge"
-    needs: ClassVar = ("ref_logp",)
-
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        return jnp.maximum(1 - self.beta * margin(log_ratio(c)), 0)
+        return jnp.maximum(1 - self.pulled(c), 0)
 
 
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class EXO(Objective):
+class EXO(Referring):
     """KL(σ(β δ) ‖ 1 - ε): efficient exact optimization (Ji et al., 2024, Eq. 16).
 
     The KL divergence that DPO takes, the other way around.
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       label_smoothing: ε, the probability that the rejected response is the better one.
     """
 
     name: ClassVar = "exo"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     label_smoothing: Number = number(1e-3, above=0.0, below=0.5, tried=(1e-3, 0.01, 0.1, 0.3))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied, flipped = self.beta * margin(log_ratio(c)), self.label_smoothing
+        implied, flipped = self.pulled(c), self.label_smoothing
         right = sigmoid(implied) * (log_sigmoid(implied) - jnp.log1p(-flipped))
         return right + sigmoid(-implied) * (log_sigmoid(-implied) - jnp.log(flipped))
 
@@ -203,26 +201,23 @@ class EXO(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class DiscoPOP(Objective):
+class DiscoPOP(Referring):
     """(1 - σ(z/τ)) (-log σ(z)) + σ(z/τ) e^-z, z = β δ: DiscoPOP (Lu et al., 2024, Eq. 5).
 
     Logistic where the margin is negative, exponential where it is positive; found by a language
     model.
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       tau: τ, how sharply it changes from one to the other.
     """
 
     name: ClassVar = "discopop"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     tau: Number = number(0.05, above=0.0, below=1.0, tried=(0.02, 0.05, 0.2, 0.5))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * margin(log_ratio(c))
+        implied = self.pulled(c)
         positive = implied / self.tau
         exponential = jnp.exp(log_sigmoid(positive) - implied)  # which no margin overflows
         return exponential - sigmoid(-positive) * log_sigmoid(implied)
@@ -231,26 +226,23 @@ class DiscoPOP(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class ROPO(Objective):
+class ROPO(Referring):
     """4α/(1+α)² (-log σ(z) + α σ(-z)), z = β δ: ROPO (Liang et al., 2024).
 
     Pairs that contradict the agent pull less: the weight is greatest, 1, where σ(-z) is
     (1 + α)/(2α).
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       alpha: α, how much of the loss is the bounded part.
     """
 
     name: ClassVar = "ropo"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     alpha: Number = number(14.0, above=1.0, tried=(2.0, 5.0, 14.0, 30.0))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.beta * margin(log_ratio(c))
+        implied = self.pulled(c)
         bounded = self.alpha * sigmoid(-implied) - log_sigmoid(implied)
         return 4 * self.alpha / jnp.square(1 + self.alpha) * bounded
 
@@ -258,20 +250,17 @@ class ROPO(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class DPOP(Objective):
+class DPOP(Referring):
     """-log σ(β (δ - λ max(0, log π_ref/π(y_w)))): DPO-positive (Pal et al., 2024, Smaug).
 
     The chosen response may not become less likely than it is for the reference.
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       lam: λ, the weight of that.
     """
 
     name: ClassVar = "dpop"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     lam: Number = number(5.0, at_least=0.0, tried=(0.5, 1.0, 5.0, 50.0))
 
     @override
@@ -284,22 +273,19 @@ class DPOP(Objective):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class RPO(Objective):
+class RPO(Referring):
     """-log σ(β δ) - α log π(y_w)/|y_w|: DPO and likelihood (Pang et al., 2024), TRL's "RPO".
 
     Not reward-aware preference optimization, whose objectives are `rpo_sq` and its kin.
 
     Attributes:
-      beta: strength of the regularisation towards the reference.
       alpha: α, the weight of the likelihood of a step.
     """
 
     name: ClassVar = "rpo"
-    needs: ClassVar = ("ref_logp",)
 
-    beta: Number = number(0.1, above=0.0, tried=(0.003, 0.01, 0.03, 0.1, 0.3))
     alpha: Number = number(1.0, at_least=0.0, tried=(0.03, 0.1, 0.3, 1.0, 3.0))
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        return self.alpha * per_step_loss(self, c) - log_sigmoid(self.beta * margin(log_ratio(c)))
+        return self.alpha * per_step_loss(self, c) - log_sigmoid(self.pulled(c))
