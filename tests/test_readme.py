@@ -123,3 +123,7 @@ def test_what_is_said_of_the_shift_is_what_was_measured() -> None:
         shown = [cell.strip(" |").split(" ")[0].replace(",", "") for cell in told[name]]
         wanted = [np.mean(by[action]) for action in ("sampled", "mean")]
         np.testing.assert_allclose([float(cell) for cell in shown], wanted, atol=0.51)
+
+
+def test_the_headline_is_that_of_its_returns() -> None:
+    assert runpy.run_path(str(DOCS / "headline.py"))["said"]() in (DOCS / "found.md").read_text()
