@@ -102,9 +102,34 @@ def _ground(board: Board, results: Results, ground: Ground) -> Iterator[str]:
         f"{ground.draws} draws of the data with {ground.agents} to {2 * ground.agents} agents "
         f"each, {ground.episodes:,} episodes an agent."
     )
+    yield _data(board, results, ground)
     for action, own in found.items():
         yield f"### {ground.about}, {BY[action]}"
         yield _table(losses, own)
+
+
+def _data(board: Board, results: Results, ground: Ground) -> str:
+    """Return what the data of each column are: counts of one draw, and what the authors earn."""
+    rows = []
+    for fault in board.of(ground)[1]:
+        about = results.column(ground, fault)
+        if about is None:
+            continue
+        drawn, *_ = about["data"]
+        expert, *poor = [" / ".join(map(number, own.values())) for own in about["authors"].values()]
+        rows.append(
+            [
+                markdown.escaped(fault.name),
+                markdown.escaped(fault.about),
+                f"{drawn['rows']:,}",
+                f"{drawn['flipped']:,}",
+                f"{drawn['expert_rows']:,}",
+                expert,
+                ", ".join(poor),
+            ]
+        )
+    titles = ["data", "what is wrong", "rows", "flipped", "with the expert"]
+    return markdown.table([*titles, "expert earns (sampled / mean)", "the other author"], rows)
 
 
 def _table(losses: Sequence[Loss], found: Columns) -> str:

@@ -319,7 +319,7 @@ def test_two_that_write_one_file_at_once_lose_nothing(tiny, tmp_path, monkeypatc
     monkeypatch.setattr(tuned_file.mpo, "objective", lambda name: None)
     monkeypatch.setattr(tuned_file, "algorithm", lambda config, objective: None)
     monkeypatch.setattr(tuned_file, "tune", lambda *_: one)
-    names = [f"loss {number}" for number in range(100)]
+    names = [f"loss {number}" for number in range(30)]
 
     def beside(mine):
         tuned_into(path, tiny, mine, 2, 2, lambda text: None)

@@ -25,7 +25,7 @@ from mpo.settings import number
 class Hinge(mpo.Objective):
     """A hinge on the margin."""
 
-    name: ClassVar = "hinge"
+    name: ClassVar = "edge"
     edge: object = number(1.0, above=0.0)
 
     def loss(self, c, progress):
@@ -60,7 +60,7 @@ pytestmark = pytest.mark.usefixtures("registries_as_they_were")
 
 def test_what_is_registered_is_found_by_its_name():
     assert mpo.register_objective(Hinge) is Hinge
-    assert mpo.objective("hinge", edge=2.0) == Hinge(edge=2.0)
+    assert mpo.objective("edge", edge=2.0) == Hinge(edge=2.0)
     assert mpo.register_potential("root")(Root) is Root
     assert mpo.potential("root") == Root()
     assert kinds()["root"] is Root

@@ -9,9 +9,8 @@ import pytest
 import mpo
 from discovery import config
 from discovery.cli import main
-from discovery.evidence import trajectory
+from discovery.evidence import stage, trajectory
 from discovery.host import startup
-from discovery.search import situation
 from mpo.potentials import BasisPotential
 from tests.discovery.conftest import TINY
 
@@ -84,7 +83,7 @@ def test_another_seed_records_another_training(folder, training, monkeypatch):
     def prepared(described, *_):
         recorded.append(described.seed)
 
-    monkeypatch.setattr(situation, "prepare", prepared)
+    monkeypatch.setattr(stage, "prepare", prepared)
     monkeypatch.setattr(trajectory, "record", lambda *_: training)
     assert main(["fit", str(folder), "--terms", "1", "--json"]) == 0
     assert not recorded  # the run's own is there
