@@ -30,17 +30,21 @@ class Comparison:
       length: steps or tokens in each response, shape [K], integer or float.
       ref_logp: summed log-probability under the reference policy, shape [K].
       reward: explicit reward of each response, shape [K].
+      sampled_logp: summed log-probability under the policy that wrote it, when it did, shape [K].
+      credit: what each response is to be credited with, made of rewards, shape [K].
     """
 
     logp: PerResponse
     length: PerResponse
     ref_logp: PerResponse | None = None
     reward: PerResponse | None = None
+    sampled_logp: PerResponse | None = None
+    credit: PerResponse | None = None
 
     def __post_init__(self) -> None:
         """Refuse fields that do not hold one number per response."""
         shape = jnp.shape(self.logp)
-        for name in ("length", "ref_logp", "reward"):
+        for name in ("length", *_MEANING):
             value = getattr(self, name)
             if value is not None and jnp.shape(value) != shape:
                 raise RequestError(
@@ -82,11 +86,21 @@ class Comparison:
     def per_step(self) -> "Comparison":
         """Return the comparison with log-probabilities divided by length (0 for no steps)."""
         steps = jnp.maximum(self.length, 1)
-        ref_logp = None if self.ref_logp is None else self.ref_logp / steps
-        return replace(self, logp=self.logp / steps, ref_logp=ref_logp)
+
+        def own(summed: PerResponse | None) -> PerResponse | None:
+            return None if summed is None else summed / steps
+
+        return replace(
+            self,
+            logp=self.logp / steps,
+            ref_logp=own(self.ref_logp),
+            sampled_logp=own(self.sampled_logp),
+        )
 
 
 _MEANING = {
     "ref_logp": "summed log-probability of each response under the reference policy",
     "reward": "explicit reward of each response",
+    "sampled_logp": "summed log-probability of each response under the policy that wrote it",
+    "credit": "what each response is credited with",
 }

@@ -286,6 +286,11 @@ def switch(default: bool) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
+def static() -> Any:
+    """Declare a field without a default that is structure: hashable, and no leaf."""
+    return dataclasses.field(metadata={"static": True})
+
+
 def build(factory: Callable[..., T], what: str, settings: Mapping[str, object]) -> T:
     """Call `factory(**settings)`, or say which setting of `what` is unknown, missing or wrong.
 

@@ -95,7 +95,14 @@ def _landscape(
 ) -> Float[Array, "points points 2"]:
     def pull(chosen: Float[Array, ""], rejected: Float[Array, ""]) -> Float[Array, "2"]:
         def loss(logp: Float[Array, "2"]) -> Float[Array, ""]:
-            c = Comparison(logp=logp, length=jnp.ones(2), ref_logp=reference, reward=reward)
+            c = Comparison(
+                logp=logp,
+                length=jnp.ones(2),
+                ref_logp=reference,
+                reward=reward,
+                sampled_logp=jax.lax.stop_gradient(logp),  # of a response just written
+                credit=reward - jnp.mean(reward),
+            )
             return objective(c, progress)
 
         return jnp.abs(jax.grad(loss)(jnp.stack([chosen, rejected])))

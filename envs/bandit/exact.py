@@ -1,7 +1,9 @@
-"""Exact expectations of a table policy, by moving its token distribution along the positions.
+"""Exact expectations of table policies. Pure functions, for jit, vmap and grad.
 
-Tables of logits [V, V] as in `mpo.policies.MarkovPolicy`; `start` is the
-distribution of the context token, shape [V]. Pure functions, for jit, vmap and grad.
+A policy is a table of logits for each group of contexts. Of a first-order one, [V, V] as in
+`mpo.policies.MarkovPolicy`, the token distribution is moved along the positions, from `start`, the
+distribution of the context token, shape [V]. One with a row a position, [G, T, V] as in
+`mpo.policies.PositionsPolicy`, has them all at once.
 """
 
 import jax
@@ -33,3 +35,18 @@ def divergence(table: Table, other: Table, start: Vector, length: int) -> Float[
     log_p, log_q = jax.nn.log_softmax(table), jax.nn.log_softmax(other)
     rows = jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
     return jnp.sum(preceding_marginals(table, start, length) @ rows)
+
+
+Rows = Float[Array, "G T V"]
+
+
+def expected_return_of_rows(rows: Rows, reward: Float[Array, "G V"]) -> Float[Array, ""]:
+    """Return E_π[mean_t reward(y_t)], the groups of contexts being equally frequent."""
+    return jnp.mean(jnp.sum(jax.nn.softmax(rows) * reward[:, None].astype(rows.dtype), axis=-1))
+
+
+def divergence_of_rows(rows: Rows, other: Float[Array, " V"]) -> Float[Array, ""]:
+    """Return KL(π ‖ π') of whole responses, in nats, π' drawing every token from softmax(other)."""
+    log_p = jax.nn.log_softmax(rows)
+    gap = log_p - jax.nn.log_softmax(other.astype(rows.dtype))
+    return jnp.sum(jnp.exp(log_p) * gap) / rows.shape[0]

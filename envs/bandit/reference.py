@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mpo.policies import MarkovPolicy, TokenPolicy
+from mpo.policies import MarkovPolicy, PositionsPolicy, TokenPolicy
 from mpo.train.descent import Optimizer
 
 Vector = Float[np.ndarray, " V"]
@@ -85,6 +85,12 @@ def nearest(policy: TokenPolicy, probabilities: Float[Array, " V"]) -> Params:
 def _(policy: MarkovPolicy, probabilities: Float[Array, " V"]) -> Params:
     """Return the minimiser of a table in closed form: log p in every row, divergence 0."""
     return jnp.tile(jnp.log(probabilities), (policy.vocabulary, 1))
+
+
+@nearest.register
+def _(policy: PositionsPolicy, probabilities: Float[Array, " V"]) -> Params:
+    """Return log p in every row: divergence 0."""
+    return jnp.tile(jnp.log(probabilities), (policy.groups, policy.length, 1))
 
 
 def divergence_per_token(

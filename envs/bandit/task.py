@@ -16,14 +16,20 @@ from envs.bandit import exact
 from envs.bandit.reference import SQUASH, Vector, cauchy_bins, nearest, tilted
 from envs.base import Defaults, Params, Response, Task
 from mpo.errors import RequestError, unknown
-from mpo.policies import GPTPolicy, MarkovPolicy, TokenPolicy
+from mpo.policies import GPTPolicy, MarkovPolicy, PositionsPolicy, TokenPolicy
 from mpo.settings import count, one_of
 
 PEAKS: Mapping[str, float] = MappingProxyType({"off_support": 0.7, "aligned": 0.2})
 """Where the reward peaks, as a share of the vocabulary: R1, rare in π_ref, or R2, near its mode."""
 
+BY_CONTEXT = "by_context"
+"""The reward that peaks from R2's place to R1's as the context goes from 0 to the last token."""
+
+GROUPS = 10
+"""Neighbourhoods of contexts with one peak each, where the reward is by context."""
+
 ARCHITECTURES: Mapping[str, Callable[[int, int], TokenPolicy]] = MappingProxyType(
-    {"table": MarkovPolicy, "gpt": GPTPolicy}
+    {"table": MarkovPolicy, "positions": PositionsPolicy, "gpt": GPTPolicy}
 )
 
 LEVELS: Mapping[str, float] = MappingProxyType({"reference": 0.0, "medium": 0.5, "expert": 0.95})
@@ -41,17 +47,19 @@ class TokenBandit(Task):
 
     A table trained on its own samples can settle in a cycle: once the row of the
     commonest token leads to the rewarded one, leading back to it looks good, and
-    the return stays near a half. The GPT, which sees positions, need not.
+    the return stays near a half. A row for each position, or the GPT, need not.
 
     Attributes:
-      reward: where the reward peaks: "off_support" (the paper's R1) or "aligned" (R2).
-      architecture: "table" (first-order, the cheap one) or "gpt" (GPT-nano, as in the paper).
+      reward: where the reward peaks: "off_support" (the paper's R1), "aligned" (R2), or
+        "by_context", from R2's place to R1's: the higher the context, the harder the prompt.
+      architecture: "table" (first-order), "positions" (a row for each position of a response), or
+        "gpt" (GPT-nano, as in the paper).
       squash: how Cauchy samples come into [-1, 1]: "clip" (the paper's text) or "tanh".
       vocabulary: number of tokens.
       horizon: tokens in a response.
     """
 
-    reward: str = one_of("off_support", PEAKS)
+    reward: str = one_of("off_support", (*PEAKS, BY_CONTEXT))
     architecture: str = one_of("table", ARCHITECTURES)
     squash: str = one_of("clip", SQUASH)
     vocabulary: int = count(100, at_least=10)
@@ -69,12 +77,29 @@ class TokenBandit(Task):
     @property
     @override
     def policy(self) -> TokenPolicy:
+        if self.architecture == "positions" and self.reward == BY_CONTEXT:
+            return PositionsPolicy(self.vocabulary, self.horizon, GROUPS)
         return ARCHITECTURES[self.architecture](self.vocabulary, self.horizon)
 
     @property
     def token_reward(self) -> Vector:
         """The reward of writing each token; a return is its mean over the positions."""
-        centre, width = PEAKS[self.reward] * self.vocabulary, 0.1 * self.vocabulary
+        if self.reward == BY_CONTEXT:
+            raise RequestError(
+                "with reward 'by_context' a token has no one reward: see `token_rewards`"
+            )
+        return self._around(PEAKS[self.reward])
+
+    @property
+    def token_rewards(self) -> Float[np.ndarray, "G V"]:
+        """The reward of each token in each group of contexts; one group, if all are alike."""
+        if self.reward != BY_CONTEXT:
+            return self.token_reward[None]
+        peaks = np.linspace(PEAKS["aligned"], PEAKS["off_support"], GROUPS)
+        return np.stack([self._around(peak) for peak in peaks])
+
+    def _around(self, peak: float) -> Vector:
+        centre, width = peak * self.vocabulary, 0.1 * self.vocabulary
         return np.exp(-(((np.arange(self.vocabulary) - centre) / width) ** 2))
 
     @property
@@ -96,7 +121,9 @@ class TokenBandit(Task):
     def respond(self, params: Params, start: Int[Array, ""], key: PRNGKeyArray) -> Response:
         """Write a response to the context `start`; `reward` is each token's share of the return."""
         tokens = self.policy.sample(params, key, start)
-        reward = jnp.asarray(self.token_reward / self.horizon)[tokens]
+        rewards = jnp.asarray(self.token_rewards / self.horizon)
+        group = jnp.asarray(start, jnp.int32) * rewards.shape[0] // self.vocabulary
+        reward = rewards[group, tokens] if rewards.shape[0] > 1 else rewards[0][tokens]
         return Response(start, tokens, reward, jnp.ones(self.horizon, bool))
 
     @override
@@ -120,15 +147,19 @@ class TokenBandit(Task):
         return jax.tree.map(jnp.asarray, _agent(self, level, jnp.result_type(float)))
 
     def expected_return(self, params: Params) -> Float[Array, ""]:
-        """Return the exact expected return of a table policy."""
-        reward = jnp.asarray(self.token_reward)
-        return exact.expected_return(self._table(params), self._contexts, reward, self.horizon)
+        """Return the exact expected return of a table policy, of either kind."""
+        rewards = jnp.asarray(self.token_rewards)
+        if self.architecture == "positions":
+            return exact.expected_return_of_rows(params, rewards)
+        return exact.expected_return(self._table(params), self._contexts, rewards[0], self.horizon)
 
     def divergence(self, params: Params) -> Float[Array, ""]:
         """Return the exact KL(π ‖ π_ref) of a table policy's responses, in nats."""
+        row = jnp.log(jnp.asarray(self.reference))
+        if self.architecture == "positions":
+            return exact.divergence_of_rows(params, row)
         table = self._table(params)
-        row = jnp.log(jnp.asarray(self.reference, table.dtype))
-        other = jnp.tile(row, (self.vocabulary, 1))
+        other = jnp.tile(row.astype(table.dtype), (self.vocabulary, 1))
         return exact.divergence(table, other, self._contexts, self.horizon)
 
     @property
@@ -136,10 +167,11 @@ class TokenBandit(Task):
         return jnp.full(self.vocabulary, 1.0 / self.vocabulary)
 
     def _table(self, params: Params) -> Array:
-        if self.architecture != "table":
+        if self.architecture != "table" or self.reward == BY_CONTEXT:
             raise RequestError(
-                "exact returns and divergences need architecture 'table': "
-                f"for {self.architecture!r} average over responses instead"
+                "exact returns and divergences need architecture 'table' or 'positions', and with "
+                f"reward 'by_context' the latter: for {self.architecture!r} average over responses "
+                "instead"
             )
         return params
 
@@ -147,8 +179,17 @@ class TokenBandit(Task):
 @functools.cache
 def _agent(task: TokenBandit, level: str, dtype: Any) -> Any:
     """Return the parameters as arrays of the host: none that a trace could have made stays."""
-    start = float(task.reference @ task.token_reward)
-    target = start + LEVELS[level] * (float(task.token_reward.max()) - start)
-    probabilities = tilted(task.reference, task.token_reward, target)
+    laws = []
+    for rewards in task.token_rewards:
+        start = float(task.reference @ rewards)
+        target = start + LEVELS[level] * (float(rewards.max()) - start)
+        laws.append(tilted(task.reference, rewards, target))
     with jax.ensure_compile_time_eval():
-        return jax.device_get(nearest(task.policy, jnp.asarray(probabilities, dtype)))
+        if len(laws) == 1:
+            return jax.device_get(nearest(task.policy, jnp.asarray(laws[0], dtype)))
+        if not isinstance(task.policy, PositionsPolicy):
+            raise RequestError(
+                "with reward 'by_context' reference agents need architecture 'positions'"
+            )
+        rows = np.log(np.stack(laws))[:, None]
+        return np.tile(rows, (1, task.horizon, 1)).astype(dtype)

@@ -10,6 +10,7 @@ from sympy.printing.pycode import AbstractPythonCodePrinter
 
 from llm_transfer.snippets.dialect import Dialect
 from mpo.expressions import Definition, Expression
+from mpo.expressions.objectives import LOG_PROBABILITIES
 from mpo.expressions.system import symbol
 
 WIDTH = 100
@@ -18,9 +19,11 @@ _MEANING = {
     "len_w": "len_w, len_l: tokens in each response, which log-probabilities are divided by.",
     "ref_logp_w": "ref_logp_w, ref_logp_l: the same under the reference policy.",
     "reward_w": "reward_w, reward_l: explicit reward of each response.",
+    "sampled_logp_w": "sampled_logp_w, sampled_logp_l: log π of each under the policy that wrote it.",
+    "credit_w": "credit_w, credit_l: what each response is credited with, made of rewards.",
     "progress": "progress: n/N in [0, 1], how far training is.",
 }
-_LOG_PROBABILITIES = ("logp_w", "logp_l", "ref_logp_w", "ref_logp_l")
+_LOG_PROBABILITIES = tuple(f"{kind}_{side}" for kind in LOG_PROBABILITIES for side in "wl")
 
 
 def function(expression: Expression, dialect: Dialect) -> str:
@@ -111,7 +114,7 @@ def _among_functions(expression: Expression) -> set[str]:
     constants = set(map(symbol, expression.constants))
     for definition in (expression.loss, *expression.definitions):
         for part in definition.expressions():
-            for node in part.atoms(sympy.Function, sympy.Rel, sympy.Pow):
+            for node in part.atoms(sympy.Function, sympy.Rel, sympy.Pow, sympy.Max, sympy.Min):
                 for argument in node.args:
                     if argument.free_symbols <= constants and not _is_power(node):
                         found |= argument.free_symbols

@@ -23,6 +23,7 @@ from llm_transfer.snippets.dialect import JAX, LOWEST
 from llm_transfer.snippets.function import execute, function
 from mpo.comparison import Comparison
 from mpo.expressions import INPUTS, Expression, expression, in_double
+from mpo.expressions.objectives import LOG_PROBABILITIES
 from mpo.logspace import LOWEST_INVERTED
 from mpo.objectives import Objective
 
@@ -50,7 +51,7 @@ def points(expression: Expression, seed: int = 0) -> Points:
     drawn, edge = _drawn(rng), _edges()
     every = {name: np.concatenate([drawn[name], edge[name]]) for name in INPUTS}
     if expression.length_normalise:
-        for name in ("logp_w", "logp_l", "ref_logp_w", "ref_logp_l"):
+        for name in (f"{kind}_{side}" for kind in LOG_PROBABILITIES for side in "wl"):
             every[name] = every[name] * np.maximum(every[f"len_{name[-1]}"], 1)
     return {name: every[name] for name in expression.inputs}
 
@@ -66,16 +67,23 @@ def _drawn(rng: np.random.Generator) -> Points:
         )
         return np.choose(rng.choice(3, shape, p=(0.6, 0.3, 0.1)), kinds)
 
+    def written_by(log_pi_: np.ndarray) -> np.ndarray:
+        return np.where(rng.random(shape) < 0.8, log_pi_ + rng.normal(0, 3, shape), log_pi())
+
     log_w, log_l = log_pi(), log_pi()
     near = {"logp_w": log_w, "logp_l": log_l}
     return near | {
         "len_w": rng.integers(0, 500, shape).astype(float),
         "len_l": rng.integers(0, 500, shape).astype(float),
-        "ref_logp_w": np.where(rng.random(shape) < 0.8, log_w + rng.normal(0, 3, shape), log_pi()),
-        "ref_logp_l": np.where(rng.random(shape) < 0.8, log_l + rng.normal(0, 3, shape), log_pi()),
+        "ref_logp_w": written_by(log_w),
+        "ref_logp_l": written_by(log_l),
         "reward_w": rng.normal(0, 3, shape),
         "reward_l": rng.normal(0, 3, shape),
         "progress": rng.choice([0.0, 0.25, 0.5, 1.0, *rng.random(8)], shape),
+        "sampled_logp_w": written_by(log_w),
+        "sampled_logp_l": written_by(log_l),
+        "credit_w": rng.normal(0, 3, shape),
+        "credit_l": rng.normal(0, 3, shape),
     }
 
 
@@ -92,6 +100,10 @@ def _edges() -> Points:
         "ref_logp_l": np.where(far > 0, -1.0, log_l),
         "reward_w": gap,
         "reward_l": 0 * ones,
+        "sampled_logp_w": np.where(far > 0, -30.0, log_w),
+        "sampled_logp_l": np.where(far > 0, -1.0, log_l),
+        "credit_w": np.sign(gap),
+        "credit_l": -np.sign(gap),
         "progress": np.resize((0.0, 1.0, 0.5), log_w.shape),
     }
 

@@ -61,6 +61,10 @@ class TorchLoss:
         ref_logp_l: Tensor | None = None,
         reward_w: Tensor | None = None,
         reward_l: Tensor | None = None,
+        sampled_logp_w: Tensor | None = None,
+        sampled_logp_l: Tensor | None = None,
+        credit_w: Tensor | None = None,
+        credit_l: Tensor | None = None,
         progress: float | Tensor = 0.0,
     ) -> Tensor:
         """Return the loss of each pair, of the shape of `logp_w`.
@@ -70,6 +74,8 @@ class TorchLoss:
           len_w, len_l: tokens in each response.
           ref_logp_w, ref_logp_l: log-probabilities under the reference.
           reward_w, reward_l: explicit rewards.
+          sampled_logp_w, sampled_logp_l: log-probabilities under the policy that wrote them.
+          credit_w, credit_l: what each response is credited with.
           progress: n/N in [0, 1].
 
         Raises:
@@ -84,6 +90,10 @@ class TorchLoss:
             "ref_logp_l": ref_logp_l,
             "reward_w": reward_w,
             "reward_l": reward_l,
+            "sampled_logp_w": sampled_logp_w,
+            "sampled_logp_l": sampled_logp_l,
+            "credit_w": credit_w,
+            "credit_l": credit_l,
             "progress": progress,
         }
         given = {name: every[name] for name in self.formula.inputs}

@@ -22,8 +22,9 @@ from mpo.potentials import Potential
 
 INPUTS: Final = (
     "logp_w", "logp_l", "len_w", "len_l", "ref_logp_w", "ref_logp_l", "reward_w", "reward_l",
-    "progress",
+    "sampled_logp_w", "sampled_logp_l", "credit_w", "credit_l", "progress",
 )  # fmt: skip
+LOG_PROBABILITIES: Final = ("logp", "ref_logp", "sampled_logp")
 _ALWAYS: Final = ("logp_w", "logp_l")
 
 
@@ -156,11 +157,11 @@ Fields = dict[str, np.ndarray]
 def _pair(per_token: bool) -> tuple[Fields, Parts, dict[sympy.Expr, sympy.Symbol]]:
     """Return a pair in symbols, what they stand for, and the log-ratios, which have names."""
     inputs = {name: symbol(name) for name in INPUTS}
-    sums = [inputs[f"{kind}_{side}"] for kind in ("logp", "ref_logp") for side in "wl"]
+    sums = [inputs[f"{kind}_{side}"] for kind in LOG_PROBABILITIES for side in "wl"]
     parts: Parts = ()
     if per_token:
-        names = [symbol(f"log_{kind}_{side}") for kind in ("pi", "ref") for side in "wl"]
-        lengths = [inputs["len_w"], inputs["len_l"]] * 2
+        names = [symbol(f"log_{kind}_{side}") for kind in ("pi", "ref", "sampled") for side in "wl"]
+        lengths = [inputs["len_w"], inputs["len_l"]] * len(LOG_PROBABILITIES)
         parts = tuple(
             (name, total / sympy.Max(length, 1))
             for name, total, length in zip(names, sums, lengths, strict=True)
@@ -172,8 +173,10 @@ def _pair(per_token: bool) -> tuple[Fields, Parts, dict[sympy.Expr, sympy.Symbol
     pair = {
         "logp": _array(sums[:2]),
         "length": _array([inputs["len_w"], inputs["len_l"]]),
-        "ref_logp": _array(sums[2:]),
+        "ref_logp": _array(sums[2:4]),
         "reward": _array([inputs["reward_w"], inputs["reward_l"]]),
+        "sampled_logp": _array(sums[4:]),
+        "credit": _array([inputs["credit_w"], inputs["credit_l"]]),
     }
     return pair, (*parts, *((name, whole) for whole, name in ratios.items())), ratios
 

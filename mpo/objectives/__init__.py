@@ -29,8 +29,16 @@ from mpo.objectives.direct import (
     RobustDPO,
 )
 from mpo.objectives.mirror import MPO, ClosedForm, MPOReference
+from mpo.objectives.policy_gradient import GRPO, PPO, Reinforce, Unlikelihood
 from mpo.objectives.reference_free import CPO, ORPO, SFT, AlphaPO, BetaORPO, SimPO
-from mpo.objectives.reward_aware import DistillDPO, RPOBackward, RPOLeaveOneOut, RPOSquared
+from mpo.objectives.reward_aware import (
+    DistillDPO,
+    RPOBackward,
+    RPOForward,
+    RPOLeaveOneOut,
+    RPOMirror,
+    RPOSquared,
+)
 from mpo.objectives.weighted import AWR, GCE, FilteredSFT, WeightedSFT
 from mpo.registering import enter
 
@@ -43,7 +51,8 @@ OBJECTIVES: Final[dict[str, type[Objective]]] = {
         SimPO, AlphaPO, CPO, ORPO, BetaORPO,
         DPO, DPONormalised, CDPO, RobustDPO, IPO, Hinge, EXO, DiscoPOP, ROPO, DPOP, RPO,
         NCA, BCOPair, KTOPair, APOZero, APODown, SPPO,
-        DistillDPO, RPOSquared, RPOBackward, RPOLeaveOneOut, WDPO, FilteredSFT, AWR,
+        DistillDPO, RPOSquared, RPOBackward, RPOForward, RPOLeaveOneOut, RPOMirror, WDPO,
+        FilteredSFT, AWR, Unlikelihood, Reinforce, PPO, GRPO,
         MPO, MPOReference, ClosedForm,
     )
 }  # fmt: skip
@@ -84,11 +93,13 @@ __all__ = [
     "DPOP",
     "EXO",
     "GCE",
+    "GRPO",
     "IPO",
     "MPO",
     "NCA",
     "OBJECTIVES",
     "ORPO",
+    "PPO",
     "ROPO",
     "RPO",
     "SFT",
@@ -109,10 +120,14 @@ __all__ = [
     "MPOReference",
     "Objective",
     "RPOBackward",
+    "RPOForward",
     "RPOLeaveOneOut",
+    "RPOMirror",
     "RPOSquared",
+    "Reinforce",
     "RobustDPO",
     "SimPO",
+    "Unlikelihood",
     "WeightedSFT",
     "register_objective",
 ]

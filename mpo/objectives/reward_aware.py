@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import jax.numpy as jnp
+from jax.lax import stop_gradient
 from jax.nn import log_softmax
 from jaxtyping import Array, Float
 from typing_extensions import override
@@ -105,3 +106,51 @@ class RPOLeaveOneOut(RewardAware):
         gap = self.implied(c) - self.explicit(c)
         others = (jnp.sum(gap) - gap) / (gap.shape[0] - 1)
         return jnp.sum(jnp.square(gap - others)) / 2
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class RPOForward(RewardAware):
+    """KL(softmax(a) ‖ softmax(b)) over all K responses: forward KL distance.
+
+    As in NeMo-Aligner for K = 2 (RPO's Eq. 10 prints the backward one). It stays finite where an
+    explicit reward says that a response is impossible, and pushes hard there.
+    """
+
+    name: ClassVar = "rpo_fwd"
+
+    @override
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        log_q_a, log_q_b = log_softmax(self.implied(c)), log_softmax(self.explicit(c))
+        return jnp.sum(jnp.exp(log_q_a) * (log_q_a - log_q_b))
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class RPOMirror(RewardAware):
+    """½ Σ_k S_k² with the slope S_k - mean S, where S_k = g(a_k - ā) - g(b_k - b̄) and g = s tanh(·/s).
+
+    ā is the mean of the others. As s → ∞, g is the identity and the slope that of `rpo_sqloo`; a
+    small s saturates, as the softmax of `rpo_bwd` does. The score is taken as a constant, as
+    policy gradients have it, so the slope is not that of the value.
+
+    Attributes:
+      saturation: s, the greatest score of a reward.
+    """
+
+    name: ClassVar = "rpo_mirror"
+
+    saturation: Number = number(1.0, above=0.0, tried=(0.1, 0.3, 1.0, 3.0, 10.0))
+
+    @override
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        a, b = self.implied(c), self.explicit(c)
+        score = stop_gradient(self._potential(a) - self._potential(b))
+        apart = a - jnp.mean(a)
+        return jnp.sum(jnp.square(score)) / 2 + jnp.sum(score * (apart - stop_gradient(apart)))
+
+    def _potential(self, values: Float[Array, "k"]) -> Float[Array, "k"]:
+        apart = (values - jnp.mean(values)) * (values.size / (values.size - 1))
+        return self.saturation * jnp.tanh(apart / self.saturation)

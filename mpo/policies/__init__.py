@@ -1,12 +1,25 @@
 """Policies: pure functions of a parameter pytree, vmappable over agents.
 
-Continuous actions: `GaussianPolicy`. Tokens: `MarkovPolicy`, a table of logits,
-and `GPTPolicy`, a small transformer; both are a `TokenPolicy`.
+Continuous actions: `GaussianPolicy`. Tokens: `MarkovPolicy` and `PositionsPolicy`, tables of
+logits, and `GPTPolicy`, a small transformer; all are a `TokenPolicy`. Reward models are policies
+whose probabilities add up to no one: `TokenScores`, `GPTScores`, `StepScores`.
 """
 
 from mpo.policies.gaussian import GaussianParams, GaussianPolicy
 from mpo.policies.gpt import GPTPolicy
 from mpo.policies.markov import MarkovPolicy
+from mpo.policies.positions import PositionsPolicy
+from mpo.policies.scores import GPTScores, StepScores, TokenScores
 from mpo.policies.tokens import TokenPolicy
 
-__all__ = ["GPTPolicy", "GaussianParams", "GaussianPolicy", "MarkovPolicy", "TokenPolicy"]
+__all__ = [
+    "GPTPolicy",
+    "GPTScores",
+    "GaussianParams",
+    "GaussianPolicy",
+    "MarkovPolicy",
+    "PositionsPolicy",
+    "StepScores",
+    "TokenPolicy",
+    "TokenScores",
+]

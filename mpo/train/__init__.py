@@ -10,10 +10,13 @@
 from mpo.train.algorithm import Algorithm, as_algorithm, stacked
 from mpo.train.descent import OPTIMIZERS, SCHEDULES, Descent, hyper
 from mpo.train.fresh import Moments, fresh, moments
+from mpo.train.graders import Function, Grader, Implied, Learnt, Truth
 from mpo.train.metrics import Metrics
 from mpo.train.population import WAYS, population, replicated
 from mpo.train.reference import Referenced, referenced
+from mpo.train.regime import Regime
 from mpo.train.renewal import Fixed, Renewal
+from mpo.train.responses import Responses
 from mpo.train.rounds import snapshots, train, updates_before
 from mpo.train.slopes import Backward, Slope
 from mpo.train.source import Batch, Policy, Source
@@ -27,13 +30,20 @@ __all__ = [
     "Batch",
     "Descent",
     "Fixed",
+    "Function",
+    "Grader",
+    "Implied",
+    "Learnt",
     "Metrics",
     "Moments",
     "Policy",
     "Referenced",
+    "Regime",
     "Renewal",
+    "Responses",
     "Slope",
     "Source",
+    "Truth",
     "as_algorithm",
     "fresh",
     "hyper",

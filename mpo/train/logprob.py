@@ -42,6 +42,8 @@ def comparisons(
         length=batch.length.astype(logp.dtype),
         ref_logp=ref_logp,
         reward=batch.reward,
+        sampled_logp=batch.sampled_logp,
+        credit=batch.credit,
     )
 
 

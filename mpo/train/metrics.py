@@ -1,6 +1,6 @@
 """What is recorded of a training: means over a few equal stretches of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -30,6 +30,7 @@ class Metrics:
       updates: the updates that were made, a number; fewer than asked for if one was not finite.
       finite: whether all of them were finite. If not, the parameters are those before the
         first that was not, and stretches without an update are NaN.
+      rounds: what the renewal of the data recorded of each round, by name; nothing on fixed data.
     """
 
     loss: Float[Array, "*agents stretches"]
@@ -40,6 +41,7 @@ class Metrics:
     gradient_norm: Float[Array, "*agents stretches"]
     updates: Int[Array, "*agents"]
     finite: Bool[Array, "*agents"]
+    rounds: Values = field(default_factory=dict)
 
 
 def of_batch(comparisons: Comparison) -> Values:
@@ -85,8 +87,9 @@ class Recorder:
             self.counts.at[stretch].add(made.astype(jnp.int32)),
         )
 
-    def metrics(self, finite: Bool[Array, ""]) -> Metrics:
-        """Return the means."""
+    def metrics(self, finite: Bool[Array, ""], rounds: Values) -> Metrics:
+        """Return the means, and what was recorded of each round."""
         means = self.sums / self.counts.astype(self.sums.dtype)[:, None]
         columns = {name: means[:, column] for column, name in enumerate(MEANS)}
-        return Metrics(**columns, updates=jnp.sum(self.counts, dtype=jnp.int32), finite=finite)
+        made = jnp.sum(self.counts, dtype=jnp.int32)
+        return Metrics(**columns, updates=made, finite=finite, rounds=rounds)

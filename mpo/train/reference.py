@@ -1,6 +1,7 @@
 """A source that knows the log-probabilities of its items under a reference policy."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,12 +31,7 @@ class Referenced:
     @classmethod
     def of(cls, source: Source, policy: Policy, params: Any, chunk: int) -> "Referenced":
         """Return a source with the table of a reference policy; see `referenced`."""
-        chunks = -(-source.size // chunk)
-        items = jnp.minimum(jnp.arange(chunks * chunk, dtype=jnp.int32), source.size - 1)
-        table = jax.lax.map(
-            lambda rows: log_probs(policy, params, source.batch(rows)), items.reshape(chunks, chunk)
-        )
-        return cls(source, jax.lax.stop_gradient(table.reshape(chunks * chunk, -1)[: source.size]))
+        return cls(source, tabulated(source, partial(log_probs, policy, params), chunk))
 
     @property
     def size(self) -> int:
@@ -45,6 +41,16 @@ class Referenced:
     def batch(self, items: Int[Array, " B"]) -> Batch:
         """Gather some items, with `ref_logp`."""
         return dataclasses.replace(self.source.batch(items), ref_logp=self.table[items])
+
+
+def tabulated(
+    source: Source, of: Callable[[Batch], Float[Array, "B K"]], chunk: int
+) -> Float[Array, "size K"]:
+    """Return something of every response of every item, of `chunk` items at a time; a constant."""
+    chunks = -(-source.size // chunk)
+    items = jnp.minimum(jnp.arange(chunks * chunk, dtype=jnp.int32), source.size - 1)
+    table = jax.lax.map(lambda rows: of(source.batch(rows)), items.reshape(chunks, chunk))
+    return jax.lax.stop_gradient(table.reshape(chunks * chunk, -1)[: source.size])
 
 
 def referenced(source: Source, policy: Policy, params: Any, *, chunk: int = 64) -> Referenced:

@@ -10,7 +10,7 @@ own, in the carry of the loop. Another one is a class with these methods, in any
 from dataclasses import dataclass
 from typing import Any, Protocol, final, runtime_checkable
 
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mpo.pytree import pytree
 from mpo.settings import Checked
@@ -23,11 +23,16 @@ Params = Any  # a pytree of arrays
 class Renewal(Protocol):
     """Hands out the data of each round; a frozen pytree, whose numbers are traced."""
 
-    def rounds(self, updates: int) -> int:
-        """Return into how many rounds a training of so many updates is cut; it divides them."""
+    def rounds(self, updates: int, batch: int) -> int:
+        """Return into how many rounds a training of so many updates is cut; it divides them.
+
+        Args:
+          updates: in all.
+          batch: comparisons in each.
+        """
         ...
 
-    def init(self, source: Source, policy: Policy, params: Params, key: PRNGKeyArray) -> Any:
+    def init(self, source: Any, policy: Policy, params: Params, key: PRNGKeyArray) -> Any:
         """Return its state before the first round: a pytree of arrays.
 
         Args:
@@ -40,7 +45,7 @@ class Renewal(Protocol):
 
     def __call__(
         self,
-        source: Source,
+        source: Any,
         policy: Policy,
         params: Params,
         state: Any,
@@ -66,6 +71,12 @@ class Renewal(Protocol):
         """Return a direction for slopes that are guided, shaped like the parameters, or `None`."""
         ...
 
+    def report(
+        self, pool: Source, policy: Policy, params: Params, state: Any
+    ) -> dict[str, Float[Array, ""]]:
+        """Return what is recorded of a round, given the agent at its end; by name."""
+        ...
+
 
 @final
 @pytree
@@ -73,17 +84,17 @@ class Renewal(Protocol):
 class Fixed(Checked):
     """The data as they are, for the whole training: one round."""
 
-    def rounds(self, updates: int) -> int:
+    def rounds(self, updates: int, batch: int) -> int:
         """Return 1."""
         return 1
 
-    def init(self, source: Source, policy: Policy, params: Params, key: PRNGKeyArray) -> tuple[()]:
+    def init(self, source: Any, policy: Policy, params: Params, key: PRNGKeyArray) -> tuple[()]:
         """Return nothing."""
         return ()
 
     def __call__(
         self,
-        source: Source,
+        source: Any,
         policy: Policy,
         params: Params,
         state: tuple[()],
@@ -96,3 +107,9 @@ class Fixed(Checked):
     def hint(self, state: tuple[()]) -> None:
         """Return no direction."""
         return
+
+    def report(
+        self, pool: Source, policy: Policy, params: Params, state: tuple[()]
+    ) -> dict[str, Float[Array, ""]]:
+        """Return nothing."""
+        return {}

@@ -46,7 +46,7 @@ class _Stream(IntEnum):
 @partial(jax.jit, static_argnames=("policy",))
 def train(
     algorithm: Algorithm | Objective,
-    source: Source,
+    source: Source | None,
     policy: Policy,
     key: PRNGKeyArray,
     hyper: Descent | None = None,
@@ -65,7 +65,8 @@ def train(
 
     Args:
       algorithm: how; or an objective alone, which is trained on fixed data by gradients.
-      source: where the comparisons come from, such as `envs.data.View`.
+      source: where the comparisons come from, such as `envs.data.View`; `None` where a renewal
+        needs none, as it writes them all.
       policy: the architecture of the agent.
       key: what the fresh agent, the order of the data and everything else is drawn from.
       hyper: settings of the inner loop, in place of the algorithm's own.
@@ -83,14 +84,14 @@ def train(
     def updates(round_: "Round", state: "State") -> "State":
         return jax.lax.scan(round_.update, state, round_.numbers)[0]
 
-    last = training.carried_out(updates)
-    return last.params, last.record.metrics(last.finite)
+    last, seen = training.carried_out(updates)
+    return last.params, last.record.metrics(last.finite, seen)
 
 
 @partial(jax.jit, static_argnames=("policy", "moments"))
 def snapshots(
     algorithm: Algorithm | Objective,
-    source: Source,
+    source: Source | None,
     policy: Policy,
     key: PRNGKeyArray,
     hyper: Descent | None = None,
@@ -163,10 +164,12 @@ class Round:
     Attributes:
       update: (state, number of the update) to (state, None), as `jax.lax.scan` has it.
       numbers: of its updates, counted through the whole training.
+      report: the state at its end to what is recorded of it.
     """
 
     update: Callable[[State, Int[Array, ""]], tuple[State, None]]
     numbers: Int[Array, "updates"]
+    report: Callable[[State], Values]
 
 
 @dataclass(frozen=True)
@@ -188,31 +191,52 @@ class Training:
     rounds: int
     updates: int
 
-    def carried_out(self, updates: Callable[[Round, State], State]) -> State:
-        """Return the state after all rounds, the updates of each being made by `updates`."""
+    def carried_out(self, updates: Callable[[Round, State], State]) -> tuple[State, Values]:
+        """Return the state after all rounds, and what is recorded of each, on a leading axis.
 
-        def one(carry: tuple[State, Any], number: Int[Array, ""]) -> tuple[tuple[State, Any], None]:
+        The updates of each are made by `updates`.
+        """
+        (last, _), seen = self.onward(updates, (self.first, self.renewing), 0, self.rounds)
+        return last, seen
+
+    def onward(
+        self,
+        updates: Callable[[Round, State], State],
+        carry: tuple[State, Any],
+        first: Int[Array, ""] | int,
+        rounds: int,
+    ) -> tuple[tuple[State, Any], Values]:
+        """Return what one round hands to the next after some of them, and what is recorded."""
+
+        def one(
+            carry: tuple[State, Any], number: Int[Array, ""]
+        ) -> tuple[tuple[State, Any], Values]:
             round_, state, renewing = self.round(number, *carry)
-            return (updates(round_, state), renewing), None
+            state = updates(round_, state)
+            return (state, renewing), round_.report(state)
 
-        numbers = jnp.arange(self.rounds, dtype=jnp.int32)
-        carry = (self.first, self.renewing)
+        numbers = jnp.arange(rounds, dtype=jnp.int32)
         if self.rounds == 1:  # no loop: offline training holds its data once, in no carry
-            return one(carry, numbers[0])[0][0]
-        last: State = jax.lax.scan(one, carry, numbers)[0][0]
-        return last
+            carry, seen = one(carry, numbers[0])
+            return carry, jax.tree.map(lambda leaf: leaf[None], seen)
+        found: tuple[tuple[State, Any], Values] = jax.lax.scan(one, carry, first + numbers)
+        return found
 
 
 def begin(
-    algorithm: Algorithm, source: Source, policy: Policy, key: PRNGKeyArray, start: Params | None
+    algorithm: Algorithm,
+    source: Source | None,
+    policy: Policy,
+    key: PRNGKeyArray,
+    start: Params | None,
 ) -> Training:
     """Return a training before its first update; the arguments are those of `train`."""
     objective, renewal, descent = algorithm.objective, algorithm.renewal, algorithm.descent
     init_key, order_key = jax.random.split(key)
     renewal_key, slope_key = (jax.random.fold_in(key, stream) for stream in _Stream)
     params = _strong(policy.init(init_key) if start is None else start)
-    updates = descent.count(source.size)
-    rounds = _rounds(renewal, updates)
+    updates = _count(descent, source)
+    rounds = _rounds(renewal, updates, descent.batch)
     optimizer, slope = descent.build(updates), descent.slope
     stretch = -(-updates // descent.points)
 
@@ -243,7 +267,12 @@ def begin(
         if rounds > 1:
             numbers = number * length + numbers
         turned = slope.turn(state.slope, state.params, renewal.hint(renewing))
-        return Round(update, numbers), dataclasses.replace(state, slope=turned), renewing
+
+        def report(state: State) -> Values:
+            seen: Values = renewal.report(pool, policy, state.params, renewing)
+            return seen
+
+        return Round(update, numbers, report), dataclasses.replace(state, slope=turned), renewing
 
     first = State(
         params=params,
@@ -256,8 +285,16 @@ def begin(
     return Training(first, renewing, round_, rounds, updates)
 
 
-def _rounds(renewal: Any, updates: int) -> int:
-    rounds = int(renewal.rounds(updates))
+def _count(descent: Descent, source: Source | None) -> int:
+    if source is not None:
+        return descent.count(source.size)
+    if descent.updates is None:
+        raise RequestError("a training without data has no epochs: say how many 'updates'")
+    return descent.updates
+
+
+def _rounds(renewal: Any, updates: int, batch: int) -> int:
+    rounds = int(renewal.rounds(updates, batch))
     if rounds < 1 or updates % rounds:
         raise RequestError(
             f"{updates} updates cannot be cut into {rounds} rounds of one length: choose 'updates' "
@@ -289,9 +326,17 @@ def _loss(
         seen = comparisons(policy, params, batch, batch.ref_logp if relative else None)
         progress = n.astype(seen.logp.dtype) / max(updates - 1, 1)
         losses = jax.vmap(objective, in_axes=(0, None))(seen, progress)
-        return jnp.mean(losses), metrics.of_batch(_as_seen(objective, seen))
+        return _mean(losses, batch.weight), metrics.of_batch(_as_seen(objective, seen))
 
     return loss
+
+
+def _mean(losses: Float[Array, "B"], weight: Float[Array, "B"] | None) -> Float[Array, ""]:
+    """Return the mean over the comparisons that count; 0 where none does."""
+    if weight is None:
+        return jnp.mean(losses)
+    counted = jnp.where(weight > 0, weight * losses, jnp.zeros_like(losses))
+    return jnp.sum(counted) / jnp.maximum(jnp.sum(weight), 1)
 
 
 def _stretch(round_: Round, state: State, first: Int[Array, ""], beyond: Int[Array, ""]) -> State:
@@ -335,7 +380,8 @@ def _as_seen(objective: Objective, seen: Comparison) -> Comparison:
     """Return the log-probabilities as the objective sees them."""
     if not objective.length_normalise:
         return seen
-    return jax.vmap(Comparison.per_step)(dataclasses.replace(seen, reward=None))
+    bare = dataclasses.replace(seen, reward=None, sampled_logp=None, credit=None)
+    return jax.vmap(Comparison.per_step)(bare)
 
 
 def _finite(params: Params) -> Bool[Array, ""]:

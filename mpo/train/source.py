@@ -22,6 +22,9 @@ class Batch:
       reward: explicit reward of each whole response, [B, K]; or `None`.
       ref_logp: summed log-probability of each response under the reference policy, [B, K];
         `None` where it is not known.
+      sampled_logp: the same under the policy that wrote it, when it did; `None` if not known.
+      credit: what each response is to be credited with, [B, K]; `None` where nothing is.
+      weight: of each comparison in the loss, [B]; `None` where all count alike.
     """
 
     inputs: Shaped[Array, "b k *inputs"]
@@ -29,6 +32,9 @@ class Batch:
     mask: Bool[Array, "b k steps"]
     reward: Num[Array, "b k"] | None
     ref_logp: Float[Array, "b k"] | None
+    sampled_logp: Float[Array, "b k"] | None = None
+    credit: Float[Array, "b k"] | None = None
+    weight: Float[Array, "b"] | None = None
 
     @property
     def length(self) -> Int[Array, "b k"]:

@@ -182,7 +182,7 @@ def test_architectures():
     ("settings", "complaint"),
     [
         ({"reward": "alligned"}, Meant("aligned")),
-        ({"architecture": "lstm"}, "known are gpt, table"),
+        ({"architecture": "lstm"}, "known are gpt, positions, table"),
         ({"squash": "sigmoid"}, "known are clip, tanh"),
         ({"vocabulary": 5}, "≥ 10"),
         ({"horizon": 0}, "≥ 1"),

@@ -20,6 +20,8 @@ TRIPLE = mpo.Comparison(
     length=jnp.array([4, 5, 6]),
     ref_logp=jnp.array([-4.0, -6.0, -10.0], jnp.float32),
     reward=jnp.array([2.0, 1.0, -1.0], jnp.float32),
+    sampled_logp=jnp.array([-2.0, -3.0, -4.0], jnp.float32),
+    credit=jnp.array([1.0, 0.0, -1.0], jnp.float32),
 )
 NAMED = {
     "log": {"shift": 0.3},

@@ -1,5 +1,6 @@
 """Objectives and mirror maps are the same functions however they are run: compiled or not."""
 
+import dataclasses
 from functools import partial
 
 import chex
@@ -17,6 +18,8 @@ PAIR = mpo.Comparison(
     length=jnp.array([4, 5]),
     ref_logp=jnp.array([-3.0, -6.0]),
     reward=jnp.array([1.0, 0.25]),
+    sampled_logp=jnp.array([-2.0, -3.5]),
+    credit=jnp.array([1.0, -0.5]),
 )
 
 
@@ -29,8 +32,7 @@ class Variants(chex.TestCase):
         objective = mpo.objective(name)
 
         def loss(logp, progress):
-            pair = mpo.Comparison(logp, PAIR.length, PAIR.ref_logp, PAIR.reward)
-            return objective(pair, progress)
+            return objective(dataclasses.replace(PAIR, logp=logp), progress)
 
         value, slope = self.variant(jax.value_and_grad(loss))(PAIR.logp, 0.5)
         plain, by_hand = jax.value_and_grad(loss)(PAIR.logp, 0.5)

@@ -21,6 +21,7 @@ from mpo.potentials import BasisPotential, Log, Logit, Tsallis
 AT = {
     "logp_w": -21.0, "logp_l": -33.5, "len_w": 12.0, "len_l": 15.0, "ref_logp_w": -24.0,
     "ref_logp_l": -30.25, "reward_w": 1.5, "reward_l": 0.75, "progress": 0.25,
+    "sampled_logp_w": -21.125, "sampled_logp_l": -33.0, "credit_w": 1.5, "credit_l": -0.5,
 }  # fmt: skip
 
 
@@ -38,7 +39,8 @@ def _by_mpo(objective):
     def both(name):
         return jnp.array([AT[f"{name}_w"], AT[f"{name}_l"]])
 
-    pair = mpo.Comparison(both("logp"), both("len"), both("ref_logp"), both("reward"))
+    others = ("ref_logp", "reward", "sampled_logp", "credit")
+    pair = mpo.Comparison(both("logp"), both("len"), **{name: both(name) for name in others})
     return float(in_double(objective)(pair, AT["progress"]))
 
 

@@ -33,6 +33,8 @@ def _batch(formula, dtype=torch.float64, shape=(5,)):
         "len_": lambda: rng.integers(5, 40, shape),
         "ref_": lambda: -rng.uniform(5, 60, shape),
         "rewa": lambda: rng.normal(size=shape),
+        "samp": lambda: -rng.uniform(5, 60, shape),
+        "cred": lambda: rng.normal(size=shape),
         "prog": lambda: np.array(0.25),
     }
     return {name: torch.tensor(draw[name[:4]](), dtype=dtype) for name in formula.inputs}

@@ -62,7 +62,7 @@ class OnPolicy(Checked):
     cut: int = count(2)
     pairs: int = count(16)
 
-    def rounds(self, updates):
+    def rounds(self, updates, batch):
         return self.cut
 
     def init(self, source, policy, params, key):
@@ -81,6 +81,9 @@ class OnPolicy(Checked):
 
     def hint(self, state):
         return None
+
+    def report(self, pool, policy, params, state):
+        return {"turns": state.astype(float)}
 
 
 @pytree
