@@ -41,6 +41,11 @@ def load(names: Iterable[str]) -> None:
             raise RequestError(f"plugin {name} cannot be imported: {error!r}") from error
 
 
+def module(path: str) -> ModuleType:
+    """Return the module of a file that ends in .py, imported once in a process."""
+    return _from_file(Path(path))
+
+
 def load_installed() -> None:
     """Import the modules of installed packages; one that fails is named, and left out."""
     for entry in importlib.metadata.entry_points(group=GROUP):

@@ -19,6 +19,7 @@ from discovery.cli import (
     paper,
     report,
     run,
+    train,
 )
 from discovery.cli.invocation import carried_out
 from discovery.host.stopping import Interrupted
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("list")(listing.show)
 app.command("run")(run.run)
+app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(evaluate.tune)
 app.command("landscape")(objectives.landscape)

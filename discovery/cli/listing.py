@@ -9,9 +9,9 @@ from mpo.potentials import POTENTIALS
 
 
 def show(as_json: bool = JSON) -> None:
-    """List presets, tasks, dataset kinds, objectives, potentials and strategies, a line each."""
+    """List presets, tasks, dataset kinds, algorithms, objectives, potentials and strategies, a line each."""
     import envs
-    from discovery import config
+    from discovery import algorithms, config
     from discovery.search.strategies import STRATEGIES
     from envs.data import KINDS
 
@@ -19,6 +19,7 @@ def show(as_json: bool = JSON) -> None:
         "presets": config.presets(),
         "tasks": dict(envs.tasks()),
         "dataset kinds": {name: kind.summary for name, kind in KINDS.items()},
+        "algorithms": algorithms.names(),
         "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
         "objectives found": {name: _origin(about) for name, about in mpo.shipped().items()},
         "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},

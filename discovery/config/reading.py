@@ -64,7 +64,7 @@ def from_json(values: Mapping[str, Any]) -> Config:
     its datasets, a list of tables in their place.
     """
     if (base := values.get("extends")) is not None:
-        return from_json(_merged(preset(base).as_json(), values))
+        return from_json(merged(preset(base).as_json(), values))
     for name in values:
         if name not in SECTIONS and name not in _PLAIN:
             raise unknown("section", name, [*SECTIONS, *_PLAIN])
@@ -132,20 +132,21 @@ def setting(text: str) -> tuple[str, Any]:
     return key.strip(), parsed
 
 
-def _merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others on top; a table of data on top of each dataset."""
+    found = dict(base)
     for name, value in top.items():
-        under = merged.get(name)
+        under = found.get(name)
         if name == "extends":
             continue
         if name == "data" and isinstance(value, Mapping) and isinstance(under, list):
             replaced = "path" in value
-            merged[name] = [_merged(_unmade(one) if replaced else one, value) for one in under]
+            found[name] = [merged(_unmade(one) if replaced else one, value) for one in under]
         elif isinstance(value, Mapping) and isinstance(under, Mapping):
-            merged[name] = _merged(under, value)
+            found[name] = merged(under, value)
         else:
-            merged[name] = value
-    return merged
+            found[name] = value
+    return found
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any, whole: str) -> None:

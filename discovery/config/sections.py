@@ -207,6 +207,9 @@ class Training(Section):
         deviation 1 over the responses of a dataset.
       normalise: whether a fresh agent's observation normaliser is taken from the data.
       hyper: settings of the inner loop (`mpo.train.hyper`).
+      regime: settings of responses that are written while agents train (`mpo.train.Regime`), with
+        `grader`, `judge`, `flip` and `model` beside them (`discovery.search.regime`); if there are
+        none, agents train on the data as they are.
       way: how a population is run (`mpo.train.WAYS`), or "auto".
       chunk: agents at once, for the way "chunks".
     """
@@ -216,6 +219,7 @@ class Training(Section):
     rewards: str = one_of(RAW, REWARDS)
     normalise: bool = True
     hyper: Settings = field(default_factory=dict)
+    regime: Settings = field(default_factory=dict)
     way: str = "auto"
     chunk: int = count(8)
 
@@ -349,6 +353,8 @@ class Config(Checked):
             del plain["training"]["after_sft"]
         if self.training.rewards == RAW:
             del plain["training"]["rewards"]
+        if not self.training.regime:
+            del plain["training"]["regime"]
         return {name: _plain(value) for name, value in plain.items()}
 
 

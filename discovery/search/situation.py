@@ -14,7 +14,7 @@ from jaxtyping import PRNGKeyArray
 import envs
 from discovery.config import Config, Data, Training
 from discovery.config.sections import ALL, FRESH, STANDARD
-from discovery.search import streams, user_file
+from discovery.search import regime, streams, user_file
 from discovery.search.streams import Purpose
 from envs import data
 from envs.data import Dataset, Plan, View
@@ -81,7 +81,9 @@ class Situation:
         """Return an objective as it is trained here; an algorithm as it is."""
         if isinstance(objective, Algorithm):
             return objective
-        return Algorithm(objective=objective, renewal=self.renewal, descent=self.descent)
+        return regime.fitting(
+            Algorithm(objective=objective, renewal=self.renewal, descent=self.descent)
+        )
 
 
 def begin(task: envs.Task, key: jax.Array, moments: Any, start: Any) -> Any:
@@ -91,7 +93,11 @@ def begin(task: envs.Task, key: jax.Array, moments: Any, start: Any) -> Any:
 
 def algorithm(config: Config, objective: Objective) -> Algorithm:
     """Return an objective as it is trained in what `config` describes; nothing is prepared."""
-    return Algorithm(objective=objective, descent=hyper(**config.training.hyper))
+    training = config.training
+    renewing = regime.renewal(task_of(config), training)
+    return regime.fitting(
+        Algorithm(objective=objective, renewal=renewing, descent=hyper(**training.hyper))
+    )
 
 
 def plan(config: Config, dataset: Data, purpose: Purpose) -> Plan:
@@ -112,18 +118,31 @@ def prepare(
     A stage that is to come first is not trained here: `discovery.evidence.stage` does.
     """
     check(config)
-    task = task_of(config)
-    sources: tuple[Source, ...] = tuple(
-        dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
-    )
-    training = config.training
-    if training.rewards == STANDARD:
-        sources = tuple(standard(source) for source in sources)
-    start = None if training.before == FRESH else task.agent(training.before)
-    seen = tuple(moments(source) if training.normalise else None for source in sources)
-    sources, seen, start = replicated((sources, seen, start), devices)
+    task, training = task_of(config), config.training
     key = streams.key(purpose, config.seed)
-    return Situation(task, sources, seen, start, hyper(**training.hyper), training, devices, key)
+    sources: tuple[Any, ...] = (None,) * len(config.data)
+    seen: tuple[Any, ...] = sources
+    if regime.needs_data(task, training):
+        sources = tuple(
+            dataset_of(config, one, purpose, report).view(one.segment) for one in config.data
+        )
+        if training.rewards == STANDARD:
+            sources = tuple(standard(source) for source in sources)
+        seen = tuple(moments(source) if training.normalise else None for source in sources)
+        sources = tuple(regime.judged(task, training, source, key) for source in sources)
+    start = None if training.before == FRESH else task.agent(training.before)
+    sources, seen, start = replicated((sources, seen, start), devices)
+    return Situation(
+        task,
+        sources,
+        seen,
+        start,
+        hyper(**training.hyper),
+        training,
+        devices,
+        key,
+        regime.renewal(task, training),
+    )
 
 
 def standard(view: Source) -> Source:
@@ -156,6 +175,8 @@ def described(config: Config, one: Data, purpose: Purpose) -> dict[str, Any]:
 
     A recipe gives other arrays on another machine; their fingerprint says which these are.
     """
+    if not regime.needs_data(task_of(config), config.training):
+        return {"written": "in training"}
     made = dataset_of(config, one, purpose, lambda done, rows: None)
     said: dict[str, Any] = {"rows": len(made), "fingerprint": made.fingerprint}
     if made.about.recipe is None:
@@ -192,6 +213,7 @@ def check(config: Config) -> None:
         else:
             plan(config, one, Purpose.DISCOVERY)
     hyper(**config.training.hyper)
+    regime.renewal(task_of(config), config.training)
     if config.training.way not in (*WAYS, "auto"):
         raise unknown("way to run a population", config.training.way, (*WAYS, "auto"))
     task = task_of(config)

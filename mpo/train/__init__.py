@@ -10,7 +10,7 @@
 from mpo.train.algorithm import Algorithm, as_algorithm, stacked
 from mpo.train.descent import OPTIMIZERS, SCHEDULES, Descent, hyper
 from mpo.train.fresh import Moments, fresh, moments
-from mpo.train.graders import Function, Grader, Implied, Learnt, Truth
+from mpo.train.graders import Function, Graded, Grader, Implied, Learnt, Truth
 from mpo.train.metrics import Metrics
 from mpo.train.population import WAYS, population, replicated
 from mpo.train.reference import Referenced, referenced
@@ -31,6 +31,7 @@ __all__ = [
     "Descent",
     "Fixed",
     "Function",
+    "Graded",
     "Grader",
     "Implied",
     "Learnt",

@@ -10,7 +10,7 @@ from typing import Any, Protocol, final, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mpo.errors import RequestError
 from mpo.pytree import pytree
@@ -118,3 +118,27 @@ class Function(Checked):
                 f"the grader returned {jnp.shape(found)[2:]} for a response: it must be a scalar"
             )
         return jnp.asarray(found, float)
+
+
+@pytree
+@dataclass(frozen=True)
+class Graded:
+    """Data with a grader of their own, which a regime takes in place of its usual one.
+
+    Attributes:
+      source: the comparisons.
+      grader: such as a reward model that was learnt of them.
+    """
+
+    source: Any
+    grader: Grader
+
+    @property
+    def size(self) -> int:
+        """The number of items."""
+        return int(self.source.size)
+
+    def batch(self, items: Int[Array, " B"]) -> Batch:
+        """Return some items, as the data have them."""
+        found: Batch = self.source.batch(items)
+        return found

@@ -19,7 +19,7 @@ from mpo.errors import RequestError
 from mpo.pytree import pytree
 from mpo.settings import Checked, Number, count, number, one_of, static, switch
 from mpo.train.credit import LINEAR, SCOPES, SHAPES, credited, no_signal
-from mpo.train.graders import Grader, Truth
+from mpo.train.graders import Graded, Grader, Truth
 from mpo.train.logprob import log_probs
 from mpo.train.pool import PAIRINGS, Pool, paired, per_group
 from mpo.train.reference import tabulated
@@ -249,12 +249,15 @@ class Regime(Checked):
             )
             state = replace(state, reference=reference)
         writer = params if self.writer == POLICY else state.reference
+        grader = source.grader if isinstance(source, Graded) else self.grader
         if self.writer == DATA:
             groups: Source = source
         else:
             if self.fresh:
                 state = replace(state, starts=self._starts(start_key))
-            state = self._written(policy, params, writer, state, write_key, select_key, number)
+            state = self._written(
+                policy, params, writer, grader, state, write_key, select_key, number
+            )
             groups, state = self._taken(state)
 
         def table(of: Callable[..., Array]) -> Array:
@@ -262,10 +265,10 @@ class Regime(Checked):
 
         sampled = table(lambda batch: log_probs(policy, writer, batch))
         ref = table(lambda batch: log_probs(policy, state.reference, batch))
-        graded = table(lambda batch: self.grader(batch, policy, params, state.reference))
+        graded = table(lambda batch: grader(batch, policy, params, state.reference))
         charged = graded - self.kl * (sampled - ref)
         keys = jax.random.split(judge_key, graded.shape[0])
-        if self.writer == DATA and isinstance(self.grader, Truth):  # it is ranked already
+        if self.writer == DATA and isinstance(grader, Truth):  # it is ranked already
             order = jnp.broadcast_to(jnp.arange(graded.shape[1], dtype=jnp.int32), graded.shape)
         else:
             order = jax.vmap(self.judge.rank)(keys, graded).astype(jnp.int32)
@@ -351,6 +354,7 @@ class Regime(Checked):
         policy: Policy,
         params: Params,
         writer: Params,
+        grader: Grader,
         state: Memory,
         key: PRNGKeyArray,
         select_key: PRNGKeyArray,
@@ -364,7 +368,7 @@ class Regime(Checked):
         groups = self._view(old)
         rows = jnp.arange(self.prompts, dtype=jnp.int32)
         whole = groups.cut(None).batch(rows)
-        rewards = self.grader(whole, policy, params, state.reference)
+        rewards = grader(whole, policy, params, state.reference)
         ratio = log_probs(policy, params, whole) - log_probs(policy, state.reference, whole)
         best = jnp.stack([jnp.argmax(rewards, axis=1), jnp.argmin(rewards, axis=1)], axis=1)
         margins = jnp.take_along_axis(ratio, best, axis=1)

@@ -124,6 +124,50 @@ def snapshots(
     return seen[0]
 
 
+@partial(jax.jit, static_argnames=("policy",))
+def opening(
+    algorithm: Algorithm | Objective,
+    source: Source | None,
+    policy: Policy,
+    key: PRNGKeyArray,
+    *,
+    start: Params | None = None,
+) -> "tuple[tuple[State, Any], Int[Array, '']]":
+    """Return what the first round of a training is handed, and how many updates there are in all.
+
+    With `rounds_on` it is `train` in stretches, between which it can be saved: the same bits.
+    """
+    training = begin(as_algorithm(algorithm), source, policy, key, start)
+    return (training.first, training.renewing), jnp.int32(training.updates)
+
+
+@partial(jax.jit, static_argnames=("policy", "rounds"))
+def rounds_on(
+    algorithm: Algorithm | Objective,
+    source: Source | None,
+    policy: Policy,
+    key: PRNGKeyArray,
+    carry: "tuple[State, Any]",
+    first: Int[Array, ""],
+    rounds: int,
+    *,
+    start: Params | None = None,
+) -> "tuple[tuple[State, Any], Values]":
+    """Make some rounds of a training, from number `first` on.
+
+    The other arguments are those of `opening`.
+
+    Returns:
+      What the next round is handed, and what was recorded of each.
+    """
+    training = begin(as_algorithm(algorithm), source, policy, key, start)
+
+    def updates(round_: "Round", state: "State") -> "State":
+        return jax.lax.scan(round_.update, state, round_.numbers)[0]
+
+    return training.onward(updates, carry, first, rounds)
+
+
 def updates_before(moments: int, updates: int) -> Int[np.ndarray, "moments"]:
     """Return how many of the `updates` are made at each of some equally spaced moments.
 

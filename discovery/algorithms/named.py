@@ -1,0 +1,122 @@
+"""Ways to train, by name: an objective, a regime, and settings that were tuned for each task.
+
+They are in `algorithms.toml`, beside this file. What a task gives them all is under `tasks` there.
+"""
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import mpo
+from discovery import config
+from discovery.config import Config
+from discovery.config.reading import merged
+from discovery.config.scales import scale
+from discovery.config.sections import Section, Settings
+from mpo import paths
+from mpo.errors import RequestError, unknown
+from mpo.objectives import OBJECTIVES, Objective
+
+OBJECTIVE = "objective."
+"""What settings of the objective begin with, among those of a training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named(Section):
+    """A way to train.
+
+    Attributes:
+      about: a line about it.
+      origin: the paper it is from.
+      objective: a name that `mpo.objective` takes.
+      settings: of the objective.
+      values: of the description of a training: `regime`, `hyper`, `start`, as in `[training]`.
+      data: settings of the dataset, for those that have one.
+      on: by the name of a task, tables of the same names that go on top there.
+    """
+
+    about: str
+    origin: str = ""
+    objective: str
+    settings: Settings = field(default_factory=dict)
+    values: Settings = field(default_factory=dict)
+    data: Settings = field(default_factory=dict)
+    on: Settings = field(default_factory=dict)
+
+
+@functools.cache
+def _file() -> Mapping[str, Any]:
+    text = resources.files("discovery.algorithms").joinpath("algorithms.toml").read_text()
+    return tomllib.loads(text)
+
+
+def names() -> dict[str, str]:
+    """Return every algorithm that has a name, with a line about it."""
+    return {name: values["about"] for name, values in _file()["algorithms"].items()}
+
+
+def named(name: str) -> Named:
+    """Return the algorithm of a name; a loss alone is trained on fixed data.
+
+    Raises:
+      RequestError: there is none.
+    """
+    known = _file()["algorithms"]
+    if name in known:
+        return Named.of(known[name])
+    try:
+        mpo.find(name)
+    except RequestError as error:
+        if name in OBJECTIVES or "/" in name:
+            raise
+        raise unknown("algorithm", name, (*known, *OBJECTIVES)) from error
+    return Named(about="a loss, on fixed data", objective=name)
+
+
+def described(
+    name: str, task: str, changes: Mapping[str, Any] | None = None
+) -> tuple[Config, Objective]:
+    """Return where and how an agent of a task is trained by an algorithm, and its objective.
+
+    Args:
+      name: of the algorithm, or what `mpo.objective` takes.
+      task: name of the task.
+      changes: settings on top by their paths: of the description, such as "training.regime.kl", or
+        of the objective, such as "objective.beta".
+
+    Raises:
+      RequestError: there is no such algorithm, task or setting.
+    """
+    one = named(name)
+    base = scale("small").described(task)
+    if name in _file()["algorithms"]:
+        of_task: Mapping[str, Any] = _file()["tasks"].get(task, {})
+        own: Mapping[str, Any] = one.on.get(task, {})
+        training = merged(
+            merged(of_task.get("training", {}), one.values), own.get("training", {})
+        )
+        values: dict[str, Any] = {
+            **base,
+            "training": training,
+            "data": merged(merged(of_task.get("data", {}), one.data), own.get("data", {})),
+            "task": {"name": task, "settings": dict(of_task.get("settings", {}))},
+        }
+        settings = {**one.settings, **own.get("settings", {})}
+    else:
+        values, settings = dict(base), {}
+    changes = dict(changes or {})
+    of_objective = {n: v for n, v in changes.items() if n.startswith(OBJECTIVE)}
+    rest = {n: v for n, v in changes.items() if n not in of_objective}
+    found = mpo.find(one.objective)
+    objective = found.objective
+    given = {n.removeprefix(OBJECTIVE): v for n, v in of_objective.items()}
+    for path, value in {**settings, **given}.items():
+        objective = paths.put(objective, path, _number(value))
+    return config.changed(config.from_json(values), rest), objective
+
+
+def _number(value: Any) -> Any:
+    return float(value) if type(value) is int else value

@@ -1,0 +1,245 @@
+"""One agent, trained by one algorithm: measured, saved, and resumed where it was cut off."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+import envs
+from discovery.config import Config
+from discovery.evidence import stage
+from discovery.evidence.contest import measures
+from discovery.evidence.returns import BY_MEAN
+from discovery.host.processes import all_devices
+from discovery.host.stopping import Interrupted, asked_to_stop
+from discovery.search import regime, situation
+from discovery.search.cohort import Cohort, Trained
+from discovery.search.streams import Purpose
+from mpo import treefile
+from mpo.claim import Claim
+from mpo.errors import RequestError
+from mpo.log import JsonLog, strict
+from mpo.objectives import Objective
+from mpo.train import Graded
+from mpo.train.logprob import log_probs
+from mpo.train.responses import Responses
+from mpo.train.rounds import opening, rounds_on
+
+ROUNDS, AGENT, RECORD, STATE = "rounds.jsonl", "agent.npz", "record.json", "state.npz"
+PARTS = 20
+"""At most into how many stretches a training is cut, after each of which it is saved."""
+EPISODES = 64
+
+Told = Callable[[int, int, Mapping[str, float]], None]
+"""Called with the rounds that are done, how many there are, and what is recorded of the last."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An agent and what it is worth.
+
+    Attributes:
+      params: of its policy.
+      record: what was measured, as plain JSON values: `return` (exact where the task knows it),
+        `kl` to the agent before training in nats of a response, `samples`, `seconds`, and more.
+      rounds: what was recorded of each round, by name, shape [rounds].
+    """
+
+    params: Any
+    record: dict[str, Any]
+    rounds: dict[str, Float[np.ndarray, "rounds"]]
+
+
+def carry_out(
+    config: Config,
+    objective: Objective,
+    seed: int = 0,
+    out: Path | None = None,
+    told: Told = lambda done, rounds, seen: None,
+) -> Outcome:
+    """Train an agent and measure it.
+
+    Args:
+      config: where and how.
+      objective: by which loss.
+      seed: of the agent: prompts, samples and minibatches.
+      out: a folder that keeps it all; the same request goes on in it.
+      told: of what is recorded as rounds are done.
+
+    Raises:
+      RequestError: the folder holds another training.
+      Interrupted: the process was asked to stop; with a folder, the same request goes on.
+    """
+    if out is None:
+        return _carried_out(config, objective, seed, None, told)
+    request = {
+        "config": config.as_json(),
+        "objective": {"name": objective.name, "is": repr(objective)},
+        "seed": seed,
+    }
+    with Claim(out, "request.json", "training").held(request):
+        return _carried_out(config, objective, seed, out, told)
+
+
+def _carried_out(
+    config: Config, objective: Objective, seed: int, out: Path | None, told: Told
+) -> Outcome:
+    ground = stage.prepare(config, Purpose.EVALUATION, all_devices())
+    algorithm = ground.algorithm(objective)
+    first, order, episodes = jax.random.split(jax.random.fold_in(ground.key, seed), 3)
+    task, source = ground.task, ground.sources[0]
+    begins = ground.begins(objective, 0)
+    start = situation.begin(task, first, ground.moments[0], begins)
+    began = time.monotonic()
+    carry, updates = opening(algorithm, source, task.policy, order, start=start)
+    updates = int(updates)
+    rounds = algorithm.renewal.rounds(updates, algorithm.descent.batch)
+    length = _length(rounds)
+    log = None if out is None else JsonLog(out / ROUNDS)
+    done, spent, rows = _resumed(out, log, carry)
+    if done:
+        carry = _read(out, carry)
+    with asked_to_stop() as stop:
+        while done < rounds:
+            if stop():
+                raise Interrupted(
+                    "stopped; the same command goes on" if out else "stopped, and nothing is kept"
+                )
+            begun = time.monotonic()
+            carry, seen = rounds_on(
+                algorithm, source, task.policy, order, carry, jnp.int32(done), length, start=start
+            )
+            own = [
+                {name: float(values[at]) for name, values in jax.device_get(seen).items()}
+                for at in range(length)
+            ]
+            done, spent = done + length, spent + time.monotonic() - begun
+            rows += own
+            if out is not None and log is not None:
+                lines = [{"round": done - length + at, **row} for at, row in enumerate(own)]
+                log.write([_line(line) for line in lines])
+                _write(out, carry, done, spent)
+            told(done, rounds, own[-1])
+    state = carry[0]
+    kept = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
+    record = {
+        "objective": objective.name,
+        "task": task.name,
+        "seed": seed,
+        **_worth(ground, state, episodes, start),
+        "samples": int(kept["samples"][-1]) if "samples" in kept else 0,
+        "steps": int(kept["steps"][-1]) if "steps" in kept else 0,
+        "updates": updates,
+        "rounds": rounds,
+        "finite": bool(state.finite),
+        "seconds": round(spent, 3),
+        "seconds_in_all": round(time.monotonic() - began, 3),
+    }
+    if kept:
+        record["last_round"] = {name: float(values[-1]) for name, values in kept.items()}
+    if isinstance(source, Graded):
+        record["grader"] = _agreement(source)
+        if out is not None:
+            regime.write(source.grader, out / "reward_model")  # type: ignore[arg-type]
+    if out is not None:
+        treefile.replace(out / AGENT, treefile.pack(state.params))
+        treefile.replace(out / RECORD, (_line(record, indent=1) + "\n").encode())
+    return Outcome(state.params, record, kept)
+
+
+def _worth(ground: Any, state: Any, key: Any, start: Any) -> dict[str, float]:
+    """Return what an agent earns, and how far it went from where it started."""
+    task = ground.task
+    if hasattr(task, "expected_return"):
+        try:
+            kl = {"kl": float(task.divergence(state.params))} if hasattr(task, "divergence") else {}
+            return {"return": float(task.expected_return(state.params)), **kl}
+        except RequestError:  # not of this architecture
+            pass
+    cohort = Cohort(ground, EPISODES)
+    agent = Trained(
+        jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state.params),
+        state.finite[None],
+        jax.random.key_data(key)[None],
+    )
+    found = {"return": float(cohort.score(agent)[0])}
+    if BY_MEAN in measures(task):
+        found["return_by_mean_action"] = float(cohort.score(agent, "mean")[0])
+        found["log_std"] = float(cohort.log_std([agent])[0, 0])
+    found["kl"] = float(_divergence(task, state.params, start, jax.random.fold_in(key, 1)))
+    return found
+
+
+@partial(jax.jit, static_argnums=0)
+def _divergence(task: envs.Task, params: Any, start: Any, key: Any) -> Any:
+    """Return the mean log-ratio of the agent to where it started, over responses of its own."""
+    where, how = jax.random.split(key)
+    starts = jax.vmap(task.start)(jax.random.split(where, EPISODES))
+    found = jax.vmap(task.respond, (None, 0, 0))(params, starts, jax.random.split(how, EPISODES))
+    batch = Responses(
+        inputs=found.inputs[:, None],
+        outputs=found.outputs[:, None],
+        lengths=jnp.sum(found.mask, axis=-1, dtype=jnp.int32)[:, None],
+        reward=None,
+        ref_logp=None,
+        steps=task.horizon,
+    ).batch(jnp.arange(EPISODES, dtype=jnp.int32))
+    return jnp.mean(
+        log_probs(task.policy, params, batch) - log_probs(task.policy, start, batch)
+    )
+
+
+def _agreement(source: Graded) -> dict[str, float]:
+    """Return how often a learnt grader ranks the data as they are ranked."""
+    rows = jnp.arange(min(source.size, 4096), dtype=jnp.int32)
+    batch = source.source.batch(rows)
+    graded = source.grader(batch, None, None, None)  # type: ignore[arg-type]
+    return {"agrees": float(jnp.mean(graded[:, 0] > graded[:, -1]))}
+
+
+def _length(rounds: int) -> int:
+    """Return the rounds of a stretch: the least divisor that makes no more than `PARTS` of them."""
+    return next(n for n in range(1, rounds + 1) if rounds % n == 0 and rounds // n <= PARTS)
+
+
+def _resumed(out: Path | None, log: JsonLog | None, like: Any) -> tuple[int, float, list[Any]]:
+    """Return the rounds that are done, the seconds they took, and what was recorded of them."""
+    if out is None or log is None or not (out / STATE).exists():
+        if log is not None:
+            log.cut(lambda line: False)
+        return 0, 0.0, []
+    done, spent = _unpacked(out, like)[:2]
+    lines = log.cut(lambda line: line.get("round", -1) < done)
+    return done, spent, [{n: v for n, v in line.items() if n != "round"} for line in lines]
+
+
+def _read(out: Path | None, like: Any) -> Any:
+    assert out is not None
+    return _unpacked(out, like)[2]
+
+
+def _unpacked(out: Path, like: Any) -> tuple[int, float, Any]:
+    whole = {"done": jnp.int32(0), "spent": jnp.float32(0), "carry": like}
+    template = treefile.template(lambda: whole)
+    try:
+        found = treefile.unpack((out / STATE).read_bytes(), template)
+    except (OSError, treefile.Misfit) as error:
+        raise RequestError(f"{out / STATE} is damaged: {error}; choose another folder") from error
+    return int(found["done"]), float(found["spent"]), found["carry"]
+
+
+def _write(out: Path, carry: Any, done: int, spent: float) -> None:
+    whole = {"done": jnp.int32(done), "spent": jnp.float32(spent), "carry": carry}
+    treefile.replace(out / STATE, treefile.pack(whole))
+
+
+def _line(values: Mapping[str, Any], indent: int | None = None) -> str:
+    return json.dumps(strict(dict(values)), indent=indent, allow_nan=False)
