@@ -48,5 +48,5 @@ def expected_return_of_rows(rows: Rows, reward: Float[Array, "G V"]) -> Float[Ar
 def divergence_of_rows(rows: Rows, other: Float[Array, " V"]) -> Float[Array, ""]:
     """Return KL(π ‖ π') of whole responses, in nats, π' drawing every token from softmax(other)."""
     log_p = jax.nn.log_softmax(rows)
-    gap = log_p - jax.nn.log_softmax(other.astype(rows.dtype))
+    gap = log_p - jax.nn.log_softmax(other.astype(rows.dtype))[None, None]
     return jnp.sum(jnp.exp(log_p) * gap) / rows.shape[0]

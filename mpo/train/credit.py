@@ -69,7 +69,8 @@ def credited(
     if shape == EXP:
         size = own.size if axis is None else own.shape[1]
         return jax.nn.softmax(own / temperature, axis=axis) * size
-    kept = (own >= jnp.quantile(own, 1 - jnp.asarray(temperature), axis=axis, keepdims=True)) + 0.0
+    least = jnp.quantile(own, 1 - jnp.asarray(temperature, float), axis=axis, keepdims=True)
+    kept = (own >= least).astype(own.dtype)
     return kept / jnp.mean(kept, axis=axis, keepdims=True)
 
 

@@ -1,0 +1,164 @@
+"""Tune and measure the algorithms that have names, on the bandit.
+
+python docs/algorithms.py tune        # rates and settings, on seeds from 1000 on
+python docs/algorithms.py             # what each earns, on seeds 0 to 4; writes the table
+
+What was tried, and what every seed earned, is in docs/results/algorithms; `said()` is the table of
+docs/train.md. Returns and divergences are exact.
+"""
+
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import discovery
+from discovery import algorithms
+from discovery.evidence import stage
+from discovery.evidence.statistics import estimate, number
+from discovery.host.processes import all_devices
+from discovery.search.cohort import Cohort
+from discovery.search.streams import Purpose
+from mpo import paths
+from mpo.train import stacked
+
+FOLDER = Path(__file__).resolve().parent / "results" / "algorithms"
+TASK, REWARDS = "token_bandit", ("off_support", "aligned")
+TUNING, SEEDS = range(1000, 1003), range(5)
+RATES = (0.3, 0.1, 0.03, 0.01, 0.003)
+RATE = "descent.learning_rate"
+BETAS = (0.003, 0.01, 0.03, 0.1)
+ALSO: dict[str, dict[str, tuple[float, ...]]] = {
+    "on_policy_dpo": {"objective.beta": (0.03, 0.1, 0.3)},
+    "offline_dpo": {"objective.beta": (0.03, 0.1, 0.3)},
+    "rwr": {"renewal.temperature": (0.03, 0.1, 0.3)},
+    "rwr_offline": {"renewal.temperature": (0.03, 0.1, 0.3)},
+    "best_of_n_neg": {"objective.beta": (0.03, 0.1, 0.3, 1.0)},
+    "grpo": {"objective.beta": (0.0, 0.001, 0.01)},
+    "online_rpo_bwd": {"objective.beta": BETAS, "objective.eta": (3.0, 10.0, 30.0)},
+    "online_rpo_sqloo": {"objective.beta": BETAS, "objective.eta": (3.0, 10.0, 30.0)},
+    "online_rpo_fwd": {"objective.beta": BETAS, "objective.eta": (3.0, 10.0, 30.0)},
+    "online_rpo_mirror": {"objective.beta": BETAS, "objective.eta": (3.0, 10.0, 30.0)},
+    "iterative_rpo_bwd": {"objective.beta": BETAS, "objective.eta": (3.0, 10.0, 30.0)},
+    "iterative_rpo_sqloo": {"objective.beta": BETAS, "objective.eta": (3.0, 10.0, 30.0)},
+    "optune": {"objective.beta": (0.03, 0.1, 0.3)},
+    "optune_dpo": {"objective.beta": (0.03, 0.1, 0.3)},
+    "learnt_rwr": {"renewal.temperature": (0.1, 0.3, 1.0)},
+    "learnt_best_of_n": {"renewal.temperature": (0.1, 0.2, 0.4)},
+}
+"""Settings that are tuned beside the rate."""
+
+
+def earned(
+    name: str, reward: str, points: list[dict[str, float]], seeds: range, changes: dict[str, Any]
+) -> dict[str, Any]:
+    """Train an agent at every point from every seed; return what each earns, [points, seeds]."""
+    config, objective = algorithms.described(
+        name, TASK, {"task.settings.reward": reward, **changes}
+    )
+    ground = stage.prepare(config, Purpose.EVALUATION, all_devices())
+    base = ground.algorithm(objective)
+    each = stacked([paths.put_all(base, point) for point in points], each=len(seeds))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+        ground.key, jnp.asarray([*seeds] * len(points), jnp.uint32)
+    )
+    cohort = Cohort(ground, 1)
+    begun = time.monotonic()
+    found = cohort.train(each, keys)
+    jax.block_until_ready(found.params)
+    seconds = time.monotonic() - begun
+    task: Any = ground.task
+    shape = (len(points), len(seeds))
+    exact = {
+        "return": jax.vmap(task.expected_return)(found.params),
+        "kl": jax.vmap(task.divergence)(found.params),
+    }
+    values = {n: np.asarray(v, float).reshape(shape).round(5).tolist() for n, v in exact.items()}
+    return values | {"seconds": round(seconds / len(keys), 3)}
+
+
+def tune(names: list[str]) -> None:
+    """Try every point of every algorithm; keep all, and say which is best on both rewards."""
+    path = FOLDER / "tuned.json"
+    held = json.loads(path.read_text()) if path.exists() else {}
+    for name in names:
+        grid = {RATE: RATES, **ALSO.get(name, {})}
+        points = [dict(zip(grid, each, strict=True)) for each in itertools.product(*grid.values())]
+        found = {reward: earned(name, reward, points, TUNING, {}) for reward in REWARDS}
+        worth = np.mean([np.mean(one["return"], axis=1) for one in found.values()], axis=0)
+        best = points[int(np.argmax(worth))]
+        held[name] = {
+            "best": best,
+            "points": points,
+            "returns": {reward: one["return"] for reward, one in found.items()},
+        }
+        print(
+            name,
+            best,
+            [round(float(np.mean(o["return"][int(np.argmax(worth))])), 3) for o in found.values()],
+            flush=True,
+        )
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(held) + "\n")
+
+
+def measure(names: list[str]) -> None:
+    """Measure every algorithm as it ships, on seeds that tuned nothing."""
+    path = FOLDER / "bandit.json"
+    held = json.loads(path.read_text()) if path.exists() else {}
+    for name in names:
+        held[name] = {}
+        for reward in REWARDS:
+            _, objective = algorithms.described(name, TASK)
+            one = earned(name, reward, [{}], SEEDS, {})
+            again = earned(name, reward, [{}], SEEDS, {})  # without compiling
+            config, _ = algorithms.described(name, TASK, {"task.settings.reward": reward})
+            record = algorithms.carry_out(config, objective, 0).record
+            held[name][reward] = {
+                "return": one["return"][0],
+                "kl": one["kl"][0],
+                "seconds": again["seconds"],
+                "samples": record["samples"],
+                "updates": record["updates"],
+            }
+            print(name, reward, held[name][reward], flush=True)
+        path.write_text(json.dumps(held, indent=1) + "\n")
+
+
+def said() -> str:
+    """Return the table of the algorithms."""
+    held = json.loads((FOLDER / "bandit.json").read_text())
+    lines = [
+        "| algorithm | R1 [95 %] | KL, nats | R2 [95 %] | KL, nats | responses | seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, rows in held.items():
+        cells = []
+        for reward in REWARDS:
+            own = rows[reward]
+            cells += [
+                str(estimate(np.array(own["return"])[None, None])),
+                number(np.mean(own["kl"])),
+            ]
+        one = rows["off_support"]
+        lines.append(
+            f"| `{name}` | {' | '.join(cells)} | {one['samples']:,} | {one['seconds']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    discovery.start()
+    asked = sys.argv[1:]
+    known = [*algorithms.names()]
+    if asked[:1] == ["tune"]:
+        tune(asked[1:] or known)
+    else:
+        measure(asked or known)
+        print(said())
