@@ -95,16 +95,18 @@ def described(
     if name in _file()["algorithms"]:
         of_task: Mapping[str, Any] = _file()["tasks"].get(task, {})
         own: Mapping[str, Any] = one.on.get(task, {})
-        training = merged(
-            merged(of_task.get("training", {}), one.values), own.get("training", {})
-        )
+        training = merged(merged(of_task.get("training", {}), one.values), own.get("training", {}))
         values: dict[str, Any] = {
             **base,
             "training": training,
             "data": merged(merged(of_task.get("data", {}), one.data), own.get("data", {})),
             "task": {"name": task, "settings": dict(of_task.get("settings", {}))},
         }
-        settings = {**one.settings, **own.get("settings", {})}
+        settings = {
+            **of_task.get("objective", {}),
+            **one.settings,
+            **own.get("settings", {}),
+        }
     else:
         values, settings = dict(base), {}
     changes = dict(changes or {})

@@ -28,7 +28,7 @@ from mpo.claim import Claim
 from mpo.errors import RequestError
 from mpo.log import JsonLog, strict
 from mpo.objectives import Objective
-from mpo.train import Graded
+from mpo.train import Graded, Learnt
 from mpo.train.logprob import log_probs
 from mpo.train.responses import Responses
 from mpo.train.rounds import opening, rounds_on
@@ -148,7 +148,8 @@ def _carried_out(
     if isinstance(source, Graded):
         record["grader"] = _agreement(source)
         if out is not None:
-            regime.write(source.grader, out / "reward_model")  # type: ignore[arg-type]
+            assert isinstance(source.grader, Learnt)
+            regime.write(source.grader, out / "reward_model")
     if out is not None:
         treefile.replace(out / AGENT, treefile.pack(state.params))
         treefile.replace(out / RECORD, (_line(record, indent=1) + "\n").encode())
@@ -192,16 +193,15 @@ def _divergence(task: envs.Task, params: Any, start: Any, key: Any) -> Any:
         ref_logp=None,
         steps=task.horizon,
     ).batch(jnp.arange(EPISODES, dtype=jnp.int32))
-    return jnp.mean(
-        log_probs(task.policy, params, batch) - log_probs(task.policy, start, batch)
-    )
+    return jnp.mean(log_probs(task.policy, params, batch) - log_probs(task.policy, start, batch))
 
 
 def _agreement(source: Graded) -> dict[str, float]:
     """Return how often a learnt grader ranks the data as they are ranked."""
     rows = jnp.arange(min(source.size, 4096), dtype=jnp.int32)
     batch = source.source.batch(rows)
-    graded = source.grader(batch, None, None, None)  # type: ignore[arg-type]
+    assert isinstance(source.grader, Learnt)
+    graded = source.grader.scores(batch)
     return {"agrees": float(jnp.mean(graded[:, 0] > graded[:, -1]))}
 
 

@@ -9,7 +9,7 @@ from mpo.potentials import POTENTIALS
 
 
 def show(as_json: bool = JSON) -> None:
-    """List presets, tasks, dataset kinds, algorithms, objectives, potentials and strategies, a line each."""
+    """List presets, tasks, kinds of data, algorithms, objectives, potentials and strategies."""
     import envs
     from discovery import algorithms, config
     from discovery.search.strategies import STRATEGIES

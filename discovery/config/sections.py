@@ -181,8 +181,9 @@ class Family(Section):
       temporal: whether they may change as training goes on.
       settings: of the potential, such as `units` or `library`.
       lam: λ, the weight of the preference term.
-      over: paths of the settings that are moved, such as "objective.psi" or
-        "descent.learning_rate"; if left out both potentials, or what a tuning of the loss covers.
+      over: paths of the settings that are moved, such as "objective.psi", "descent.learning_rate"
+        (or "training.hyper.learning_rate") and "training.regime.share"; if left out both
+        potentials, or what a tuning of the loss covers.
     """
 
     objective: str = MPO
@@ -191,6 +192,20 @@ class Family(Section):
     settings: Settings = field(default_factory=dict)
     lam: float = number(1.0, at_least=0.0)
     over: tuple[str, ...] | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...] | None:
+        """What is moved, by its paths in an algorithm."""
+        if self.over is None:
+            return None
+        return tuple(_in_algorithm(path) for path in self.over)
+
+
+def _in_algorithm(path: str) -> str:
+    for section, part in (("training.regime.", "renewal."), ("training.hyper.", "descent.")):
+        if path.startswith(section):
+            return part + path.removeprefix(section)
+    return path
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,6 +119,11 @@ def record(
       moments: how many are recorded, the first before training and the last after it.
       pairs: comparisons of each agent, or all there are if that is fewer.
     """
+    sources = [source for source in situation.sources if source is not None]
+    if len(sources) < len(situation.sources):
+        raise RequestError(
+            "what a loss sees is recorded on a dataset, and all responses are written in training"
+        )
     training, algorithm = situation.training, situation.algorithm(objective)
     train = _recording(
         situation.task, moments, pairs, training.way, training.chunk, situation.devices
@@ -133,7 +138,7 @@ def record(
     ]
     logp = np.concatenate([gathered(part) for part in parts], axis=2)  # [agents, moments, …, 2]
     chosen, rejected = np.moveaxis(np.swapaxes(logp, 0, 1).reshape(moments, -1, 2), -1, 0)
-    updates = algorithm.descent.count(situation.sources[0].size)
+    updates = algorithm.descent.count(sources[0].size)
     made = updates_before(moments, updates).astype(np.float32)
     return Trajectory(np.minimum(made / max(updates - 1, 1), 1.0), chosen, rejected)
 

@@ -71,7 +71,7 @@ class Column:
             stages = tuple(self._stages(purpose)[draw] for draw in draws)
         sources = tuple(prepared.sources[draw] for draw in draws)
         if reads_rewards(loss):
-            sources = tuple(situation.standard(one) for one in sources)
+            sources = tuple(situation.standard(one) for one in sources if one is not None)
         return dataclasses.replace(
             prepared,
             sources=sources,

@@ -41,9 +41,10 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     watcher.phase("selecting")
     selected, candidates, algorithm = select(search, progress.state, folder, watcher.phase)
     watcher.phase("recording a training")
-    seen = trajectory.record(
-        algorithm, search.situation, streams.key(Purpose.SELECTION, config.seed)
-    )
+    seen = None
+    if search.situation.has_data:
+        key = streams.key(Purpose.SELECTION, config.seed)
+        seen = trajectory.record(algorithm, search.situation, key)
     asked = config.evaluation
     tuned = _tuned(config, watcher, folder) if asked.tune else {}
     watcher.phase("preparing other data")
@@ -62,7 +63,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
     authors = situation.earned(config, Purpose.EVALUATION)
     beside = {
         path: float(paths.get(algorithm, path))
-        for path in config.family.over or ()
+        for path in config.family.paths or ()
         if not path.startswith("objective.")
     }
     measured = {m: store.returns(compared, seeds, m) for m in measures(ground.task)}

@@ -165,7 +165,12 @@ def _scoring(task: envs.Task, episodes: int, way: str, chunk: int, devices: Mesh
 
 
 def _trained(
-    member: tuple[Algorithm, Array], source: Source, moments: Any, start: Any, *, task: envs.Task
+    member: tuple[Algorithm, Array],
+    source: Source | None,
+    moments: Any,
+    start: Any,
+    *,
+    task: envs.Task,
 ) -> Trained:
     algorithm, raw = member
     first, order, episodes = jax.random.split(jax.random.wrap_key_data(raw), 3)

@@ -1,4 +1,4 @@
-"""Regimes of a run: from the settings of `training.regime` to what renews the data of a training."""
+"""Regimes of a run: from the settings of `training.regime` to a renewal of the data."""
 
 import dataclasses
 import importlib
@@ -109,8 +109,8 @@ def fitting(algorithm: Algorithm) -> Algorithm:
     if not isinstance(regime, Regime):
         if missing := [one for one in ("credit", "sampled_logp") if one in needs]:
             raise RequestError(
-                f"{name} reads {missing[0]!r}, which fixed data have none of: give training.regime, "
-                "such as writer='policy'"
+                f"{name} reads {missing[0]!r}, which fixed data have none of: give "
+                "training.regime, such as writer='policy'"
             )
         return algorithm
     if "sampled_logp" in needs and regime.writer == DATA:
@@ -121,8 +121,8 @@ def fitting(algorithm: Algorithm) -> Algorithm:
     own = getattr(objective, "beta", 0.0) if objective.name == "grpo" else 0.0
     if costly and isinstance(own, float) and own > 0:
         raise RequestError(
-            f"training.regime.kl={regime.kl:g} and objective.beta={own:g} of {objective.name!r} are "
-            "both a cost of the KL: set one of them to 0"
+            f"training.regime.kl={regime.kl:g} and objective.beta={own:g} of {objective.name!r} "
+            "are both a cost of the KL: set one of them to 0"
         )
     if "credit" not in needs:
         usual = Regime(task=regime.task)
@@ -145,8 +145,8 @@ def fitting(algorithm: Algorithm) -> Algorithm:
     again = regime.writer == POLICY and regime.reuse > 1
     if again and "credit" in needs and "sampled_logp" not in needs and regime.shape == "linear":
         warnings.warn(
-            f"training.regime.reuse={regime.reuse}, and {name} has no ratio to the writer: from the "
-            "second update of a round on it is off policy, and does not know",
+            f"training.regime.reuse={regime.reuse}, and {name} has no ratio to the writer: from "
+            "the second update of a round on it is off policy, and does not know",
             stacklevel=2,
         )
     return algorithm

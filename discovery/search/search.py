@@ -96,7 +96,7 @@ def moved(start: Algorithm, family: Family) -> Moved:
     Raises:
       RequestError: there is no such setting, or it is nothing that can be moved.
     """
-    over = family.over
+    over = family.paths
     if over is None and family.objective != MPO:
         over = tuple(paths.tried(start))
     zeta, rebuild = mpo.ravel(start, over=over)

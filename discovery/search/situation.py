@@ -48,7 +48,8 @@ class Situation:
 
     Attributes:
       task: where agents act.
-      sources: the datasets, once on each device.
+      sources: the datasets, once on each device; `None` where agents need none, as all that they
+        are trained on is written in training.
       moments: of their observations, for the normaliser of fresh agents; `None` entries
         for none.
       start: parameters agents start from; `None` for a fresh one from each key.
@@ -62,7 +63,7 @@ class Situation:
     """
 
     task: envs.Task
-    sources: tuple[Source, ...]
+    sources: tuple[Source | None, ...]
     moments: tuple[Any, ...]
     start: Any
     descent: Descent
@@ -71,6 +72,11 @@ class Situation:
     key: PRNGKeyArray
     renewal: Renewal = field(default_factory=Fixed)
     stages: tuple[Any, ...] = ()
+
+    @property
+    def has_data(self) -> bool:
+        """Whether agents see a dataset, and not only what is written in training."""
+        return all(source is not None for source in self.sources)
 
     def begins(self, objective: Objective, dataset: int) -> Any:
         """Return the parameters that agents of a loss start from; `None` for fresh ones."""
@@ -194,6 +200,8 @@ def described(config: Config, one: Data, purpose: Purpose) -> dict[str, Any]:
 
 def earned(config: Config, purpose: Purpose) -> dict[str, float]:
     """Return the mean return of each author of the first dataset, in it, by name."""
+    if not regime.needs_data(task_of(config), config.training):
+        return {}
     made = dataset_of(config, config.data[0], purpose, lambda done, rows: None)
     if made.reward is None or made.agent is None:
         return {}

@@ -19,7 +19,7 @@ _MEANING = {
     "len_w": "len_w, len_l: tokens in each response, which log-probabilities are divided by.",
     "ref_logp_w": "ref_logp_w, ref_logp_l: the same under the reference policy.",
     "reward_w": "reward_w, reward_l: explicit reward of each response.",
-    "sampled_logp_w": "sampled_logp_w, sampled_logp_l: log π of each under the policy that wrote it.",
+    "sampled_logp_w": "sampled_logp_w, sampled_logp_l: the same under the policy that wrote it.",
     "credit_w": "credit_w, credit_l: what each response is credited with, made of rewards.",
     "progress": "progress: n/N in [0, 1], how far training is.",
 }

@@ -83,6 +83,6 @@ def _complete(loss: TorchLoss, pairs: Pairs) -> None:
         )
     if missing := [name for name in ("credit_w", "sampled_logp_w") if name in loss.formula.inputs]:
         raise RequestError(
-            f"objective {loss.name!r} needs {missing[0][:-2]!r}, which pairs have none of: it is for "
-            "responses that are written in training, as in `discovery train`"
+            f"objective {loss.name!r} needs {missing[0][:-2]!r}, which pairs have none of: it is "
+            "for responses that are written in training, as in `discovery train`"
         )

@@ -47,7 +47,7 @@ class Clipped(Objective):
       clip: ε, how far the ratio to the writer may go before a response pulls no further.
     """
 
-    needs: ClassVar = ("credit", "sampled_logp")
+    needs: ClassVar[tuple[str, ...]] = ("credit", "sampled_logp")
     least: ClassVar = 1
 
     clip: Number = number(0.2, above=0.0, tried=(0.1, 0.2, 0.4))

@@ -130,7 +130,7 @@ class RPOForward(RewardAware):
 @pytree
 @dataclass(frozen=True, kw_only=True)
 class RPOMirror(RewardAware):
-    """½ Σ_k S_k² with the slope S_k - mean S, where S_k = g(a_k - ā) - g(b_k - b̄) and g = s tanh(·/s).
+    """½ Σ_k S_k² with the slope S_k - mean S; S_k = g(a_k - ā) - g(b_k - b̄), g = s tanh(·/s).
 
     ā is the mean of the others. As s → ∞, g is the identity and the slope that of `rpo_sqloo`; a
     small s saturates, as the softmax of `rpo_bwd` does. The score is taken as a constant, as

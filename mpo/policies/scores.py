@@ -78,7 +78,7 @@ class StepScores:
     def normalised(
         self, params: GaussianParams, mean: Float[Array, " obs"], std: Float[Array, " obs"]
     ) -> GaussianParams:
-        """Return the parameters with another normaliser of observations; actions stay as they are."""
+        """Return the parameters with another normaliser of observations, none of actions."""
         own = self._net
         rest = jnp.zeros(self.action_size, mean.dtype)
         return own.normalised(

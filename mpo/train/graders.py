@@ -72,6 +72,10 @@ class Learnt(Checked):
         self, batch: Batch, policy: Policy, params: Any, reference: Any
     ) -> Float[Array, "B C"]:
         """Return what the model scores."""
+        return self.scores(batch)
+
+    def scores(self, batch: Batch) -> Float[Array, "B C"]:
+        """Return what the model scores, whoever trains."""
         return self.scale * log_probs(self.model, self.params, batch)
 
 

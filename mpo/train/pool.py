@@ -97,9 +97,7 @@ class Pool:
         found: Batch = self.source.batch(groups)
         places = self.places[items]
 
-        def picked(values: Array | None) -> Array | None:
-            if values is None:
-                return None
+        def picked(values: Array) -> Array:
             at = places.reshape(*places.shape, *[1] * (values.ndim - 2))
             return jnp.take_along_axis(values, at, axis=1)
 

@@ -156,7 +156,7 @@ class Regime(Checked):
     judge: Ranking = field(default_factory=Ranked, metadata={"static": True})
     scope: str = one_of("raw", SCOPES)
     shape: str = one_of(LINEAR, SHAPES)
-    temperature: Number = number(1.0, above=0.0, tried=(0.1, 0.3, 1.0, 3.0))
+    temperature: Number = number(1.0, above=0.0)
     kl: Number = number(0.0, at_least=0.0)
     pairing: str = one_of("all", PAIRINGS)
     every: int = count(0, at_least=0)

@@ -171,7 +171,7 @@ def test_theorem_5_2_in_its_sharp_form_and_where_it_reverses():
     rng = np.random.default_rng(1)
     p, q = categoricals(10_000)
     d = steps_of(p, q)[2][:, 0]
-    # Case 1, two categories of one probability: the reverse KL is faster above the logarithmic mean.
+    # Case 1, two categories of one probability: reverse is faster above the logarithmic mean.
     p1 = rng.uniform(1e-6, 0.5, 10_000)
     q1 = rng.uniform(1e-6, 1, 10_000)
     q2 = q1 * rng.uniform(1e-6, 1, 10_000)
@@ -194,7 +194,7 @@ def test_theorem_5_2_in_its_sharp_form_and_where_it_reverses():
 @given(seed=seeds)
 @settings(max_examples=20)
 def test_pushing_the_rejected_down_moves_the_chosen_as_the_norm_of_the_policy_says(seed):
-    """One categorical: log π_w moves by η c (π_w + π_l - ‖π‖²), the margin by η c (1 + π_w - π_l)."""
+    """log π_w moves by η c (π_w + π_l - ‖π‖²), the margin by η c (1 + π_w - π_l)."""
     rng = np.random.default_rng(seed)
     logits = jnp.asarray(rng.normal(0, 2, 8))
     pi, (w, l), eta, c = softmax(logits), rng.choice(8, 2, replace=False), 1e-4, 0.7  # noqa: E741
