@@ -6,7 +6,7 @@ They are in `algorithms.toml`, beside this file. What a task gives them all is u
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
@@ -85,15 +85,17 @@ def described(
       name: of the algorithm, or what `mpo.objective` takes.
       task: name of the task.
       changes: settings on top by their paths: of the description, such as "training.regime.kl", or
-        of the objective, such as "objective.beta".
+        of the objective, such as "objective.beta"; "objective" itself takes another loss, without
+        the settings that the algorithm gives its own.
 
     Raises:
       RequestError: there is no such algorithm, task or setting.
     """
     one = named(name)
     base = scale("small").described(task)
+    of_task: Mapping[str, Any] = {}
     if name in _file()["algorithms"]:
-        of_task: Mapping[str, Any] = _file()["tasks"].get(task, {})
+        of_task = _file()["tasks"].get(task, {})
         own: Mapping[str, Any] = one.on.get(task, {})
         training = merged(merged(of_task.get("training", {}), one.values), own.get("training", {}))
         values: dict[str, Any] = {
@@ -110,6 +112,8 @@ def described(
     else:
         values, settings = dict(base), {}
     changes = dict(changes or {})
+    if (other := changes.pop("objective", None)) is not None:
+        one, settings = replace(one, objective=str(other)), dict(of_task.get("objective", {}))
     of_objective = {n: v for n, v in changes.items() if n.startswith(OBJECTIVE)}
     rest = {n: v for n, v in changes.items() if n not in of_objective}
     found = mpo.find(one.objective)

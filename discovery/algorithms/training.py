@@ -175,12 +175,12 @@ def _worth(ground: Any, state: Any, key: Any, start: Any) -> dict[str, float]:
     if BY_MEAN in measures(task):
         found["return_by_mean_action"] = float(cohort.score(agent, "mean")[0])
         found["log_std"] = float(cohort.log_std([agent])[0, 0])
-    found["kl"] = float(_divergence(task, state.params, start, jax.random.fold_in(key, 1)))
+    found["kl"] = float(divergence(task, state.params, start, jax.random.fold_in(key, 1)))
     return found
 
 
 @partial(jax.jit, static_argnums=0)
-def _divergence(task: envs.Task, params: Any, start: Any, key: Any) -> Any:
+def divergence(task: envs.Task, params: Any, start: Any, key: Any) -> Any:
     """Return the mean log-ratio of the agent to where it started, over responses of its own."""
     where, how = jax.random.split(key)
     starts = jax.vmap(task.start)(jax.random.split(where, EPISODES))

@@ -1,4 +1,4 @@
-"""`discovery paper`: the tables and figures of the mirror-preference paper, a command each."""
+"""`discovery paper`: the tables and figures of the papers, a command each."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from mpo.errors import RequestError
 
 def paper(
     exhibit: str | None = typer.Argument(
-        None, help="table-1, table-2, table-3, figure-1 to figure-4, or transfer; none lists them."
+        None, help="Which: table-1 or on-policy-figure-4, say; without a name all are listed."
     ),
     scale: str = typer.Option("small", help="small (minutes a row on two cores), or paper."),
     out: Path | None = typer.Option(
@@ -38,21 +38,32 @@ def paper(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Make a table or figure of the mirror-preference paper, with objectives that ship.
+    """Make a table or figure of a paper, with objectives that ship.
 
     Each row is an evaluation on data and seeds that no discovery or tuning saw. The folder
     gets the page as Markdown and HTML, returns.csv with every return, and results.json.
 
     Example: discovery paper table-1 --only shuffled --only noisy-0.1
     """
+    from discovery.paper import trainings
     from discovery.paper.exhibit import exhibit as named
     from discovery.paper.exhibit import exhibits
 
     if exhibit is None:
-        _list(exhibits(), as_json)
+        _list({**exhibits(), **trainings.names()}, as_json)
         return
     from discovery import config
     from discovery.host import startup
+
+    if exhibit in trainings.names():
+        if only or set_ or tune or episodes is not None or scale != "small":
+            raise RequestError(f"{exhibit} compares algorithms: it takes --out, --seeds and --json")
+        startup.host_devices()
+        startup.compilation_cache()
+        place = out or Path("runs") / exhibit
+        page = trainings.make(trainings.named(exhibit), place, _say, seeds)
+        print((place / "results.json" if as_json else page).read_text())
+        return
 
     chosen = named(exhibit)
     if tune and chosen.shape != "table":

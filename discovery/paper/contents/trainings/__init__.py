@@ -1,0 +1,1 @@
+"""Tables and figures that compare algorithms, one a file; see `discovery.paper.trainings`."""
