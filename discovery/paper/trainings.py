@@ -1,6 +1,6 @@
 """Tables and figures of papers in which algorithms are compared: trainings, round by round.
 
-A file of the folder `contents.trainings` is one: its rows are algorithms with settings, its columns settings
+Each is a file of `contents.trainings`: its rows are algorithms with settings, its columns settings
 of the task. What every agent earned is kept, and how each round went; a figure is drawn of it.
 """
 

@@ -15,7 +15,7 @@ from discovery.evidence import Store, tuning
 from discovery.evidence.tuned_file import read_tuned
 from discovery.host import startup
 from discovery.host.stopping import Interrupted
-from discovery.paper import Request, exhibit, exhibits, figure, make, table
+from discovery.paper import Request, exhibit, exhibits, figure, make, table, trainings
 from discovery.paper.exhibit import SHAPES as KNOWN_SHAPES
 from discovery.paper.exhibit import from_values
 from discovery.paper.making import SHAPES
@@ -266,7 +266,7 @@ def test_an_exhibit_with_a_misspelt_setting_is_refused():
 
 def test_the_command_lists_and_makes(tmp_path, capsys):
     assert main(["paper", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == exhibits()
+    assert json.loads(capsys.readouterr().out) == {**exhibits(), **trainings.names()}
     out = tmp_path / "t"
     arguments = ["transfer", "--only", "token_bandit", "--seeds", "2", *SILENT]
     assert main(["paper", *arguments, "--out", str(out)]) == 0

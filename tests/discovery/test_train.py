@@ -17,6 +17,7 @@ from discovery.host import startup
 from discovery.host.stopping import Interrupted
 from discovery.search import regime
 from mpo import treefile
+from mpo.train import Algorithm, hyper
 
 BANDIT = {
     "task.settings.vocabulary": 20,
@@ -69,6 +70,16 @@ def test_the_names_are_for_physics_too(name, task):
     made = regime.renewal(envs.task(task, horizon=100), config.training)
     assert made.segment == 50 or made.writer == "data"
     assert objective.length_normalise
+
+
+@pytest.mark.parametrize("name", algorithms.names())
+@pytest.mark.parametrize("task", ["token_bandit", "hopper", "three_legged_ant"])
+def test_as_they_ship_rounds_fill_the_updates_and_nothing_contradicts(name, task):
+    config, objective = algorithms.described(name, task)
+    made = regime.renewal(envs.task(task, **config.task.settings), config.training)
+    steps = hyper(**config.training.hyper)
+    assert made.rounds(steps.updates, steps.batch) >= 1
+    regime.fitting(Algorithm(objective=objective, renewal=made, descent=steps))
 
 
 def test_a_loss_alone_is_trained_on_fixed_data(capsys):
