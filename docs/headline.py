@@ -2,6 +2,7 @@
 
 python docs/headline.py RUNS             # the bandit: folders quick, quick-1, random-0, …
 python docs/headline.py hopper           # physics: what was found is in docs/results/headline
+python docs/headline.py quiet algorithms # only the algorithms that have names, beside the rest
 
 On the bandit, controls have as many trainings as a search: random draws of the same family, CMA-ES
 over the paper's closed form and its rate, and losses made by hand at settings that were tuned. On
@@ -21,6 +22,8 @@ import numpy as np
 
 import discovery
 import mpo
+from discovery import algorithms
+from discovery.algorithms.several import several
 from discovery.config.sections import SAMPLED
 from discovery.evidence.contest import measured, measures
 from discovery.evidence.returns import BY_MEAN, RETURN
@@ -55,12 +58,14 @@ class Physics(NamedTuple):
       fault: column of the leaderboard.
       searches: what each search found: a name, or a folder beside the results.
       by_hand: losses to compare with, at the settings that the leaderboard chose.
+      algorithms: ways to train that have a name, as they ship, to compare with.
     """
 
     task: str
     fault: str
     searches: tuple[str, ...]
     by_hand: tuple[str, ...]
+    algorithms: tuple[str, ...] = ()
 
 
 PHYSICS = {
@@ -81,6 +86,7 @@ PHYSICS = {
         "scarce, quiet",
         ("scarce-quiet-0", "scarce-quiet-1", "scarce-quiet-2"),
         ("orpo", "gce", "sft", "kto_pair"),
+        ("learnt_best_of_n", "learnt_rwr"),
     ),
 }
 FOUND = "found by evolution"
@@ -162,11 +168,40 @@ def measure_physics(name: str) -> None:
         values[FOUND].append(earned(Loss(name=source, group="found", objective=objective), {}))
     for hand in one.by_hand:
         values[hand] = [earned(rows[hand], _chosen(results, ground, rows[hand], fault))]
+    for name_ in one.algorithms:
+        values[name_] = [_by_algorithm(name_, ground.config(fault, range(DRAWS)))]
     held = {
         action: {row: [each[action] for each in own] for row, own in values.items()}
         for action in (RETURN, BY_MEAN)
     }
     _out(name).write_text(json.dumps({"levels": LEVELS, **held}, indent=1) + "\n")
+
+
+def add_algorithms(name: str) -> None:
+    """Measure the algorithms of a headline whose other rows are there already."""
+    discovery.start()
+    one, held = PHYSICS[name], json.loads(_out(name).read_text())
+    whole = board().chosen((one.task,), (), (one.fault,))
+    described = whole.grounds[0].config(whole.faults[0], range(DRAWS))
+    for row in one.algorithms:
+        own = _by_algorithm(row, described)
+        for action in (RETURN, BY_MEAN):
+            held[action][row] = [own[action]]
+        _out(name).write_text(json.dumps(held, indent=1) + "\n")
+
+
+def _by_algorithm(name: str, described: Any) -> dict[str, list[Any]]:
+    """Return what agents of an algorithm earn on each draw of the data of a description."""
+    found: dict[str, list[Any]] = {RETURN: [], BY_MEAN: []}
+    for one in described.data:
+        config, objective = algorithms.described(name, described.task.name)
+        config = dataclasses.replace(config, data=(one,))
+        agents = several(config, objective, range(AGENTS), timed=False)
+        assert agents.by_mean is not None
+        for action, own in ((RETURN, agents.returns), (BY_MEAN, agents.by_mean)):
+            found[action].append([float(f"{value:.6g}") for value in own])
+        print(name, np.mean(agents.returns), np.mean(agents.by_mean), flush=True)
+    return found
 
 
 RATE = "descent.learning_rate"
@@ -194,8 +229,9 @@ def said_of(name: str) -> str:
         sampled, by_mean = (np.array(held[action][row]) for action in (RETURN, BY_MEAN))
         gap = estimate(sampled - np.array(held[RETURN][strongest])[0][None])
         more = f"{signed(gap.mean)} [{number(gap.low)}, {number(gap.high)}]"
+        label = f"`{row}`" if row in PHYSICS[name].algorithms else row
         lines.append(
-            f"| {row} | {estimate(sampled)} | {estimate(by_mean)} | "
+            f"| {label} | {estimate(sampled)} | {estimate(by_mean)} | "
             f"{'' if row == strongest else more} |"
         )
     return "\n".join(lines)
@@ -203,7 +239,10 @@ def said_of(name: str) -> str:
 
 if __name__ == "__main__":
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    if asked in PHYSICS:
+    if asked in PHYSICS and sys.argv[2:] == ["algorithms"]:
+        add_algorithms(asked)
+        print(said_of(asked))
+    elif asked in PHYSICS:
         measure_physics(asked)
         print(said_of(asked))
     elif asked:
