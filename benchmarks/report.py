@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks import acting, generations, processes, pytorch, training
+from benchmarks import acting, generations, processes, pytorch, regimes, training
 from benchmarks.measuring import Machine, Skipped, Table, machine
 from benchmarks.workload import ACCELERATORS, Setting, Workload
 from mpo.errors import unknown
@@ -40,6 +40,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "train": Part(training.rates),
         "ways": Part(training.ways, quick=False),
         "rollouts": Part(acting.rollouts, quick=False),
+        "regimes": Part(regimes.rates, quick=False),
         "generation": Part(generations.split),
         "growth": Part(training.growth, quick=False),
         "torch": Part(pytorch.beside),

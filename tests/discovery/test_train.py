@@ -78,7 +78,7 @@ def test_as_they_ship_rounds_fill_the_updates_and_nothing_contradicts(name, task
     config, objective = algorithms.described(name, task)
     made = regime.renewal(envs.task(task, **config.task.settings), config.training)
     steps = hyper(**config.training.hyper)
-    assert made.rounds(steps.updates, steps.batch) >= 1
+    assert made.rounds(steps.updates or 0, steps.batch) >= 1
     regime.fitting(Algorithm(objective=objective, renewal=made, descent=steps))
 
 
