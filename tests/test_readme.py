@@ -11,7 +11,7 @@ import pytest
 import mpo
 from discovery.evidence.evaluation import ASKED, read_table
 from discovery.evidence.statistics import mean, number
-from discovery.paper import exhibit, exhibits
+from discovery.paper import exhibit, exhibits, trainings
 from mpo.artifact.places import shipped_names
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,4 +126,26 @@ def test_what_is_said_of_the_shift_is_what_was_measured() -> None:
 
 
 def test_the_headline_is_that_of_its_returns() -> None:
-    assert runpy.run_path(str(DOCS / "headline.py"))["said"]() in (DOCS / "found.md").read_text()
+    script, told = runpy.run_path(str(DOCS / "headline.py")), (DOCS / "found.md").read_text()
+    assert script["said"]() in told
+    for name in script["PHYSICS"]:
+        assert script["said_of"](name) in told
+
+
+def test_the_table_of_algorithms_is_that_of_their_agents() -> None:
+    script, told = runpy.run_path(str(DOCS / "algorithms.py")), (DOCS / "train.md").read_text()
+    assert script["said"]() in told
+    assert script["said_of_hopper"]() in told
+
+
+@pytest.mark.parametrize("name", trainings.names())
+def test_a_page_of_the_on_policy_papers_is_that_of_its_results(name: str) -> None:
+    folder, one = DOCS / "results" / name, trainings.named(name)
+    held = json.loads((folder / "results.json").read_text())
+    assert (folder / "page.md").read_text() == trainings.written(one, held) + "\n"
+    assert one.found in (DOCS / "paper.md").read_text()
+    for row in one.rows:
+        for column in one.columns:
+            asked = held[f"{row.name} / {column.name}"]["asked"]
+            assert asked["set"] == {**row.set, **column.set}
+            assert asked["algorithm"] == row.algorithm
