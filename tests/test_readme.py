@@ -132,6 +132,10 @@ def test_the_headline_is_that_of_its_returns() -> None:
         assert script["said_of"](name) in told
 
 
+def test_the_gains_of_halves_are_those_of_their_agents() -> None:
+    assert runpy.run_path(str(DOCS / "optune.py"))["said"]() in (DOCS / "paper.md").read_text()
+
+
 def test_the_table_of_algorithms_is_that_of_their_agents() -> None:
     script, told = runpy.run_path(str(DOCS / "algorithms.py")), (DOCS / "train.md").read_text()
     assert script["said"]() in told

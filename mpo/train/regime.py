@@ -177,6 +177,11 @@ class Regime(Checked):
                 f"regime.by={self.by!r} answers prompts anew, and regime.writer={self.writer!r} "
                 "writes nothing after the first round: say regime.writer='policy'"
             )
+        if isinstance(self.kl, float) and self.kl > 0 and self.writer != POLICY:
+            raise RequestError(
+                f"regime.kl={self.kl:g} is a cost of how far the writer went from the reference, "
+                f"and with regime.writer={self.writer!r} it is nowhere: say regime.writer='policy'"
+            )
         if self.by != "all" and self.fresh:
             raise RequestError(
                 f"regime.by={self.by!r} keeps prompts, and regime.fresh=true gives every round "
@@ -303,12 +308,12 @@ class Regime(Checked):
         signal.
         """
         assert isinstance(pool, Pool)
-        now = tabulated(
-            pool.source,
-            lambda batch: log_probs(policy, params, batch),
-            min(_CHUNK, len(pool.reward)),
-        )
-        truth = pool.source.batch(jnp.arange(pool.source.size, dtype=jnp.int32)).reward
+        chunk = min(_CHUNK, len(pool.reward))
+        now = tabulated(pool.source, lambda batch: log_probs(policy, params, batch), chunk)
+        one = jax.eval_shape(pool.source.batch, jax.ShapeDtypeStruct((1,), jnp.int32))
+        truth = None
+        if one.reward is not None:
+            truth = tabulated(pool.source, lambda batch: batch.reward, chunk)
         seen = {
             "samples": state.samples,
             "steps": state.steps,

@@ -334,6 +334,7 @@ def test_one_structure_is_compiled_once():
         ({"pairing": "ends", "responses": 1}, ("pairing", "responses")),
         ({"by": "lowest", "writer": "reference", "fresh": False}, ("by", "writer")),
         ({"by": "lowest"}, ("by", "fresh")),
+        ({"kl": 0.1, "writer": "data"}, ("kl", "writer")),
     ],
 )
 def test_what_cannot_be_together_is_refused_by_both_names(regime, both):
