@@ -41,6 +41,11 @@ class TorchLoss:
         return self.formula.reward
 
     @property
+    def needs_credit(self) -> bool:
+        """Whether it is for responses written in training: reads credit or who wrote them."""
+        return not {"credit_w", "sampled_logp_w"}.isdisjoint(self.formula.inputs)
+
+    @property
     def temporal(self) -> bool:
         """Whether it changes with the progress n/N ∈ [0, 1] of the training."""
         return self.formula.temporal

@@ -71,6 +71,11 @@ def implicit_rewards(loss: TorchLoss, pairs: Pairs) -> Tensor:
 
 
 def _complete(loss: TorchLoss, pairs: Pairs) -> None:
+    if loss.needs_credit:
+        raise RequestError(
+            f"objective {loss.name!r} is for responses that are written in training and credited "
+            "there, as `discovery train` does: pairs say neither"
+        )
     if loss.needs_reference and pairs.ref_logp is None:
         raise RequestError(
             f"objective {loss.name!r} needs a reference model: pass ref_model, train an adapter, "
@@ -80,9 +85,4 @@ def _complete(loss: TorchLoss, pairs: Pairs) -> None:
         raise RequestError(
             f"objective {loss.name!r} needs rewards: give rows the columns chosen_reward and "
             "rejected_reward"
-        )
-    if missing := [name for name in ("credit_w", "sampled_logp_w") if name in loss.formula.inputs]:
-        raise RequestError(
-            f"objective {loss.name!r} needs {missing[0][:-2]!r}, which pairs have none of: it is "
-            "for responses that are written in training, as in `discovery train`"
         )

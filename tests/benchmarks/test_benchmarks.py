@@ -76,6 +76,7 @@ SMOKE = [
     pytest.param("work", "compile", marks=pytest.mark.slow),
     pytest.param("hopper", "rollouts", marks=pytest.mark.slow),
     pytest.param("hopper", "evosax", marks=pytest.mark.slow),
+    pytest.param("hopper", "regimes", marks=pytest.mark.slow),
 ]
 
 

@@ -64,6 +64,7 @@ class Handmade:
         traits = {
             "needs_reference": False,
             "needs_reward": False,
+            "needs_credit": False,
             "temporal": False,
             "length_normalise": False,
         } | traits

@@ -10,6 +10,7 @@ import mpo  # noqa: E402
 from llm_transfer import torch_loss  # noqa: E402
 from llm_transfer.trainers import MPOTrainer, PreferenceTrainer  # noqa: E402
 from llm_transfer.trainers.pair_loss import Pairs, losses  # noqa: E402
+from mpo.errors import RequestError  # noqa: E402
 
 pytestmark = [
     pytest.mark.llm,
@@ -27,7 +28,9 @@ def _temporal():
     return rebuild(flat + 0.3 * jax.random.normal(jax.random.key(0), flat.shape, jnp.float32))
 
 
-OBJECTIVES = {name: name for name in (*mpo.OBJECTIVES, *mpo.shipped())} | {"temporal": _temporal}
+WRITTEN = ("reinforce", "ppo", "grpo")  # for responses written in training
+NAMES = (*mpo.OBJECTIVES, *mpo.shipped())
+OBJECTIVES = {name: name for name in NAMES if name not in WRITTEN} | {"temporal": _temporal}
 
 
 OF_EVERY_COMMIT = ("dpo", "mpo", "rpo_bwd", "found/hopper-shuffled", "temporal")
@@ -93,3 +96,11 @@ def test_pairs_that_say_nothing_cost_nothing_and_pull_nowhere(name):
     assert not each[nothing].any()
     assert not slope[nothing].any()
     assert slope[[0, 6]].any(-1).all()
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_objective_for_written_responses_is_refused_for_pairs(name):
+    loss = torch_loss(name)
+    pairs = Pairs(torch.full((2, 2), -3.0), torch.ones(2, 2), reward=torch.ones(2, 2))
+    with pytest.raises(RequestError, match=f"{name}.*written in training"):
+        losses(loss, pairs, 0.5)
