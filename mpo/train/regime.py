@@ -24,7 +24,7 @@ from mpo.train.logprob import log_probs
 from mpo.train.pool import PAIRINGS, Pool, paired, per_group
 from mpo.train.reference import tabulated
 from mpo.train.responses import Responses
-from mpo.train.source import Policy, Source
+from mpo.train.source import Batch, Policy, Source
 
 Params = Any  # a pytree of arrays
 Starts = Any  # a pytree of arrays with the prompts on the leading axis
@@ -311,17 +311,14 @@ class Regime(Checked):
         chunk = min(_CHUNK, len(pool.reward))
         now = tabulated(pool.source, lambda batch: log_probs(policy, params, batch), chunk)
         one = jax.eval_shape(pool.source.batch, jax.ShapeDtypeStruct((1,), jnp.int32))
-        truth = None
-        if one.reward is not None:
-            truth = tabulated(pool.source, lambda batch: batch.reward, chunk)
         seen = {
             "samples": state.samples,
             "steps": state.steps,
             "graded": jnp.mean(pool.reward),
             "no_signal": no_signal(pool.reward),
         }
-        if truth is not None:
-            seen["reward"] = jnp.mean(truth)
+        if one.reward is not None:
+            seen["reward"] = jnp.mean(tabulated(pool.source, _truth, chunk))
         if self.by != "all":
             seen |= {"reward_kept": state.kept[0], "reward_new": state.kept[1]}
         if pool.sampled_logp is not None:
@@ -438,6 +435,11 @@ class Regime(Checked):
 def _chosen(regime: Regime, responses: int) -> int:
     """Return how many responses stand in a comparison."""
     return responses if regime.pairing == "all" else 2
+
+
+def _truth(batch: Batch) -> Array:
+    assert batch.reward is not None
+    return batch.reward
 
 
 def _real(count_: Array) -> Array:
