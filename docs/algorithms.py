@@ -214,6 +214,7 @@ def measure_hopper(names: list[str]) -> None:
         held[name] = {n: v[0] if isinstance(v, list) else v for n, v in found.items()}
         print(name, held[name], flush=True)
         path.write_text(json.dumps(held, indent=1) + "\n")
+        jax.clear_caches()  # a process may map no more than so many pieces of memory
 
 
 def said_of_hopper() -> str:

@@ -70,6 +70,13 @@ class GaussianPolicy:
         """Return the parameters with another observation normaliser: μ sees (s − mean) / std."""
         return dataclasses.replace(params, observation_mean=mean, observation_std=std)
 
+    def trained(self, params: GaussianParams) -> GaussianParams:
+        """Return of each array whether training moves it: all but the observation normaliser."""
+        moved: GaussianParams = jax.tree_util.tree_map_with_path(
+            lambda path, leaf: path[0].name not in ("observation_mean", "observation_std"), params
+        )
+        return moved
+
     def mean(
         self, params: GaussianParams, observation: Float[Array, "*batch obs"]
     ) -> Float[Array, "*batch act"]:

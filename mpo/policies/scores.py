@@ -85,6 +85,10 @@ class StepScores:
             params, jnp.concatenate([mean, rest]), jnp.concatenate([std, jnp.ones_like(rest)])
         )
 
+    def trained(self, params: GaussianParams) -> GaussianParams:
+        """Return of each array whether training moves it: all but the normaliser."""
+        return self._net.trained(params)
+
     def log_prob(
         self,
         params: GaussianParams,

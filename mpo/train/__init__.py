@@ -17,22 +17,26 @@ from mpo.train.reference import Referenced, referenced
 from mpo.train.regime import Regime
 from mpo.train.renewal import Fixed, Renewal
 from mpo.train.responses import Responses
-from mpo.train.rounds import snapshots, train, updates_before
+from mpo.train.rounds import descend, replay, snapshots, train, updates_before
 from mpo.train.slopes import Backward, Slope
 from mpo.train.source import Batch, Policy, Source
+from mpo.train.zeroth_order import SPSA, ForwardGradient, Guided, zeroth_order
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "SPSA",
     "WAYS",
     "Algorithm",
     "Backward",
     "Batch",
     "Descent",
     "Fixed",
+    "ForwardGradient",
     "Function",
     "Graded",
     "Grader",
+    "Guided",
     "Implied",
     "Learnt",
     "Metrics",
@@ -46,14 +50,17 @@ __all__ = [
     "Source",
     "Truth",
     "as_algorithm",
+    "descend",
     "fresh",
     "hyper",
     "moments",
     "population",
     "referenced",
+    "replay",
     "replicated",
     "snapshots",
     "stacked",
     "train",
     "updates_before",
+    "zeroth_order",
 ]

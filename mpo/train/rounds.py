@@ -125,6 +125,114 @@ def snapshots(
 
 
 @partial(jax.jit, static_argnames=("policy",))
+def replay(
+    descent: Descent,
+    policy: Policy,
+    key: PRNGKeyArray,
+    scalars: Float[Array, "rounds updates q"],
+    *,
+    start: Params | None = None,
+    hints: Params | None = None,
+) -> Params:
+    """Return the agent of a training without gradients, from what it was told: no data, no loss.
+
+    Args:
+      descent: how it was trained, by a slope that can be told again.
+      policy: the architecture of the agent.
+      key: of the training.
+      scalars: its `Metrics.rounds["scalars"]`, recorded with the slope's `keep`.
+      start: parameters it started from; by default a fresh agent.
+      hints: what the renewal of its data proposed to guided slopes, each round, on a leading axis.
+    """
+    params = _strong(policy.init(jax.random.split(key)[0]) if start is None else start)
+    slope_key = jax.random.fold_in(key, _Stream.SLOPE)
+    rounds, length = scalars.shape[:2]
+    optimizer, moving = descent.build(rounds * length), Moving.of(policy, params)
+    slope: Any = descent.slope
+
+    def one(carry: Any, at: Any) -> tuple[Any, None]:
+        params, moments, state = carry
+        number, told, hint = at
+        state = slope.turn(state, moving.part(params), hint)
+
+        def update(carry: Any, at: Any) -> tuple[Any, None]:
+            params, moments, state = carry
+            n, own = at
+            direction, state = slope.told_again(
+                own, moving.part(params), state, jax.random.fold_in(slope_key, n)
+            )
+            direction = moving.whole(direction, jax.tree.map(jnp.zeros_like, params))
+            params, moments = optimizer.update(direction, moments, params)
+            return (params, moments, state), None
+
+        numbers = number * length + jnp.arange(length, dtype=jnp.int32)
+        return jax.lax.scan(update, (params, moments, state), (numbers, told))
+
+    first = (
+        params,
+        _strong(optimizer.init(params)),
+        _strong(slope.init(moving.part(params), length)),
+    )
+    turns = jnp.arange(rounds, dtype=jnp.int32)
+    (last, _, _), _ = jax.lax.scan(one, first, (turns, scalars, hints))
+    return last
+
+
+def descend(
+    loss: Callable[[Params, PRNGKeyArray], Float[Array, ""]],
+    start: Params,
+    descent: Descent,
+    key: PRNGKeyArray,
+    rounds: int = 1,
+) -> tuple[Params, Values]:
+    """Descend any function of parameters, with the slopes and optimizers of a training.
+
+    For what no comparison tells: a true return, say, which has no gradient.
+
+    Args:
+      loss: parameters and a key to a number; both values of a difference are given one key.
+      start: the parameters to begin at.
+      descent: how, with `updates` in all.
+      key: what losses and slopes are drawn from.
+      rounds: of equal length, after each of which a guided slope takes a new guide.
+
+    Returns:
+      The last parameters, and by name what the slope reports of each round, beside the mean `loss`
+      of each, shape [rounds].
+
+    Raises:
+      RequestError: the rounds do not divide the updates, or there is no number of them.
+    """
+    if descent.updates is None or rounds < 1 or descent.updates % rounds:
+        raise RequestError(f"{rounds} rounds do not divide updates={descent.updates}")
+    length = descent.updates // rounds
+    optimizer, slope = descent.build(descent.updates), descent.slope
+    params = _strong(start)
+    loss_key, slope_key = (jax.random.fold_in(key, stream) for stream in _Stream)
+
+    def one(carry: Any, number: Int[Array, ""]) -> tuple[Any, Values]:
+        params, moments, state = carry
+        state = slope.turn(state, params, None)
+
+        def update(carry: Any, n: Int[Array, ""]) -> tuple[Any, Array]:
+            params, moments, state = carry
+            own = jax.random.fold_in(loss_key, n)
+            value, _, direction, state = slope(
+                lambda p: (loss(p, own), {}), params, state, jax.random.fold_in(slope_key, n)
+            )
+            params, moments = optimizer.update(direction, moments, params)
+            return (params, moments, state), value
+
+        numbers = number * length + jnp.arange(length, dtype=jnp.int32)
+        carry, values = jax.lax.scan(update, (params, moments, state), numbers)
+        return carry, {"loss": jnp.mean(values), **slope.report(carry[2])}
+
+    first = (params, _strong(optimizer.init(params)), _strong(slope.init(params, length)))
+    (last, _, _), seen = jax.lax.scan(one, first, jnp.arange(rounds, dtype=jnp.int32))
+    return last, seen
+
+
+@partial(jax.jit, static_argnames=("policy",))
 def opening(
     algorithm: Algorithm | Objective,
     source: Source | None,
@@ -199,6 +307,45 @@ class State:
     slope: Any
     record: Recorder
     finite: Bool[Array, ""]
+
+
+@dataclass(frozen=True)
+class Moving:
+    """The arrays of an agent that training moves; a normaliser of observations, say, it does not.
+
+    Attributes:
+      mask: of each array of the parameters whether it is one of them; `None` where all are.
+    """
+
+    mask: Any
+
+    @classmethod
+    def of(cls, policy: Policy, params: Params) -> "Moving":
+        """Return those of a policy: what its method `trained` says, if it has one, or all."""
+        trained = getattr(policy, "trained", None)
+        return cls(None if trained is None else trained(params))
+
+    def part(self, params: Params) -> Params:
+        """Return the arrays that move, in a tree without the others."""
+        if self.mask is None:
+            return params
+        return jax.tree.map(lambda moves, leaf: leaf if moves else None, self.mask, params)
+
+    def whole(self, part: Params, rest: Params) -> Params:
+        """Return a whole tree, of a part and what the others are."""
+        if self.mask is None:
+            return part
+        return jax.tree.map(
+            lambda moves, leaf, other: leaf if moves else other, self.mask, part, rest
+        )
+
+    def loss(
+        self, loss: Callable[[Params], tuple[Float[Array, ""], Values]], rest: Params
+    ) -> Callable[[Params], tuple[Float[Array, ""], Values]]:
+        """Return a loss of the part that moves."""
+        if self.mask is None:
+            return loss
+        return lambda part: loss(self.whole(part, rest))
 
 
 @dataclass(frozen=True)
@@ -282,6 +429,7 @@ def begin(
     updates = _count(descent, source)
     rounds = _rounds(renewal, updates, descent.batch)
     optimizer, slope = descent.build(updates), descent.slope
+    moving = Moving.of(policy, params)
     stretch = -(-updates // descent.points)
 
     def round_(number: Int[Array, ""], state: State, renewing: Any) -> tuple[Round, State, Any]:
@@ -293,8 +441,12 @@ def begin(
 
         def update(state: State, n: Int[Array, ""]) -> tuple[State, None]:
             value, seen, direction, own = slope(
-                partial(loss, n=n), state.params, state.slope, jax.random.fold_in(slope_key, n)
+                moving.loss(partial(loss, n=n), state.params),
+                moving.part(state.params),
+                state.slope,
+                jax.random.fold_in(slope_key, n),
             )
+            direction = moving.whole(direction, jax.tree.map(jnp.zeros_like, state.params))
             params, moments = optimizer.update(direction, state.optimizer, state.params)
             finite = state.finite & _finite(params)
             seen |= {"loss": value, "gradient_norm": _norm(direction)}
@@ -310,18 +462,21 @@ def begin(
         numbers = jnp.arange(length, dtype=jnp.int32)
         if rounds > 1:
             numbers = number * length + numbers
-        turned = slope.turn(state.slope, state.params, renewal.hint(renewing))
+        hint = renewal.hint(renewing)
+        turned = slope.turn(
+            state.slope, moving.part(state.params), None if hint is None else moving.part(hint)
+        )
 
         def report(state: State) -> Values:
             seen: Values = renewal.report(pool, policy, state.params, renewing)
-            return seen
+            return {**seen, **slope.report(state.slope)}
 
         return Round(update, numbers, report), dataclasses.replace(state, slope=turned), renewing
 
     first = State(
         params=params,
         optimizer=_strong(optimizer.init(params)),
-        slope=_strong(slope.init(params)),
+        slope=_strong(slope.init(moving.part(params), updates // rounds)),
         record=Recorder.empty(-(-updates // stretch)),
         finite=_finite(params),
     )

@@ -2,7 +2,7 @@
 
 The inner loop asks a slope for the value of the loss and a direction to descend against; what it
 remembers between two updates is its own state, in the carry of the loop. `Backward` is the
-gradient by reverse-mode differentiation. Another one is a class with these three methods, in any
+gradient by reverse-mode differentiation. Another one is a class with these four methods, in any
 package: no file here is edited.
 """
 
@@ -25,8 +25,13 @@ Loss = Callable[[Params], tuple[Float[Array, ""], Values]]
 class Slope(Protocol):
     """Gives the direction of each update; a frozen pytree, whose numbers are traced."""
 
-    def init(self, params: Params) -> Any:
-        """Return its state before the first update: a pytree of arrays."""
+    def init(self, params: Params, updates: int) -> Any:
+        """Return its state before the first update: a pytree of arrays.
+
+        Args:
+          params: of the agent before training; only what is trained of them, as in all methods.
+          updates: how many a round has.
+        """
         ...
 
     def turn(self, state: Any, params: Params, hint: Params | None) -> Any:
@@ -37,6 +42,10 @@ class Slope(Protocol):
           params: of the agent at the beginning of this round.
           hint: a direction that the renewal of the data proposes, shaped like `params`.
         """
+        ...
+
+    def report(self, state: Any) -> Values:
+        """Return what is recorded of a round, given the state at its end; by name."""
         ...
 
     def __call__(
@@ -59,13 +68,17 @@ class Slope(Protocol):
 class Backward(Checked):
     """The gradient, by reverse-mode differentiation; it has no state and draws nothing."""
 
-    def init(self, params: Params) -> tuple[()]:
+    def init(self, params: Params, updates: int) -> tuple[()]:
         """Return nothing: every gradient is computed anew."""
         return ()
 
     def turn(self, state: tuple[()], params: Params, hint: Params | None) -> tuple[()]:
         """Return nothing."""
         return state
+
+    def report(self, state: tuple[()]) -> Values:
+        """Return nothing."""
+        return {}
 
     def __call__(
         self, loss: Loss, params: Params, state: tuple[()], key: PRNGKeyArray

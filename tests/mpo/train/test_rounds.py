@@ -97,11 +97,14 @@ class Differences(Checked):
 
     step: Number = number(1e-2, above=0.0)
 
-    def init(self, params):
+    def init(self, params, updates):
         return jnp.zeros((), jnp.int32)
 
     def turn(self, state, params, hint):
         return state
+
+    def report(self, state):
+        return {}
 
     def __call__(self, loss, params, state, key):
         flat, unravel = jax.flatten_util.ravel_pytree(params)
