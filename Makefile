@@ -1,6 +1,8 @@
 # Each target sets up what it needs: a virtual environment in .venv, installed once.
 PYTHON ?= python3
-PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# What is never imported need not be compiled.
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	-c constraints.txt
 
 # Which twentieth of the slow tests `make test` runs beside the others: another one each commit.
 ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))
@@ -43,6 +45,6 @@ clean:
 	$(PIP) -e .
 	@touch $@
 
-.venv/.development: .venv/.library
+.venv/.development: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) -e ".[dev,llm]"
-	@touch $@
+	@touch .venv/.library $@

@@ -38,6 +38,8 @@ hypothesis.settings.load_profile("project")
 
 PARTS = 20
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
+SWEEP = 5
+"""Into how many the cases of a sweep are cut, likewise."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,11 +49,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tests of all parts but one; the cases of a function stay together."""
+    """Leave out the slow tests of all parts but one, and the cases of a sweep of all but one.
+
+    The cases of a slow test stay together; those of a sweep (the same test of every objective,
+    say) are what is cut.
+    """
     if (number := config.getoption("--rotate")) is None:
         return
 
     def runs(item: pytest.Item) -> bool:
+        if item.get_closest_marker("sweep") is not None:
+            return zlib.crc32(item.nodeid.encode()) % SWEEP == number % SWEEP
         part = zlib.crc32(item.nodeid.partition("[")[0].encode()) % PARTS
         return item.get_closest_marker("slow") is None or part == number % PARTS
 

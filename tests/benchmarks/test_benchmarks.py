@@ -81,6 +81,7 @@ SMOKE = [
 
 
 @pytest.mark.parametrize(("where", "part"), SMOKE)
+@pytest.mark.sweep
 def test_a_part_measures_finite_numbers(where, part, request):
     table = report.PARTS[part].measure(request.getfixturevalue(where))
     assert table.about
@@ -229,6 +230,7 @@ def test_returns_are_those_of_responses_and_physics_is_the_simulators():
 
 
 @pytest.mark.llm
+@pytest.mark.slow
 def test_pytorch_trains_the_very_agent_that_is_trained_here(work, tmp_path):
     loop = pytorch.Loop(tmp_path)
     loop.write(work)

@@ -458,6 +458,7 @@ def test_reference_log_probabilities_need_not_be_in_the_data(ground):
     assert np.isfinite(evaluate(contestants("dpo"), ground, KEY, range(2), 4)["dpo"]).all()
 
 
+@pytest.mark.slow
 def test_the_command_uses_every_core(datasets, tmp_path):
     """Whatever makes an array before the devices are settled would leave it one."""
     cores = len(os.sched_getaffinity(0))

@@ -84,6 +84,7 @@ def test_shapes_are_those_that_can_be_made():
 
 
 @pytest.mark.parametrize(("name", "scale"), ALL)
+@pytest.mark.sweep
 def test_every_row_is_a_situation_that_can_be_trained_in(name, scale):
     for row in exhibit(name).rows:
         described = row.config(SCALES[scale], {})

@@ -53,6 +53,7 @@ def climb(search: Strategy, fitness=hill, generations=60):
 
 
 @pytest.mark.parametrize("name", [n for n, entry in STRATEGIES.items() if not entry.fixed])
+@pytest.mark.sweep
 def test_every_strategy_climbs(name):
     """Minimising, as evosax does, would go away from the peak as far as it can."""
     search = strategy(name, settings(), ZETA)

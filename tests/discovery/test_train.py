@@ -50,6 +50,7 @@ def whole_rounds(name):
 
 
 @pytest.mark.parametrize("name", algorithms.names())
+@pytest.mark.sweep
 def test_every_algorithm_trains_and_says_what_it_took(name):
     config, objective = algorithms.described(name, "token_bandit", whole_rounds(name))
     found = algorithms.carry_out(config, objective)

@@ -36,6 +36,7 @@ def is_red(pixels):
     return pixels[..., 0] > 2 * pixels[..., 2]
 
 
+@pytest.mark.slow
 def test_a_ball_covers_the_disc_that_geometry_says():
     red = is_red(picture(ball(0, 0, 1)))
     assert red[20, 20]

@@ -87,6 +87,7 @@ def test_a_run_is_short_and_to_the_point(run_folder):
 
 
 @pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.sweep
 def test_every_language_gives_the_loss_and_its_proof(to, run_folder):
     found = exported(run_folder, to)
     assert [one.precision for one in found.parity] == ["float64", "float32"]

@@ -105,6 +105,7 @@ def test_potentials_here_are_all_there_are():
 
 
 @pytest.mark.parametrize("name", mpo.OBJECTIVES)
+@pytest.mark.sweep
 def test_every_objective_comes_back_as_it_was(name, tmp_path):
     expected = mpo.objective(name)
     found = saved_and_loaded(expected, tmp_path)
@@ -128,6 +129,7 @@ def test_every_setting_comes_back_as_it_was(name, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "settings"), POTENTIALS)
+@pytest.mark.sweep
 def test_every_potential_comes_back_as_it_was(name, settings, tmp_path):
     one = mpo.potential(name, **settings)
     one = changed(one) if name in ("network", "basis") else one

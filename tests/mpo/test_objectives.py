@@ -159,6 +159,7 @@ def test_value_by_hand(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "rpo_mirror"])  # its value is no loss
 @given(seed=seeds)
 @settings(max_examples=20)
+@pytest.mark.sweep
 def test_gradient_against_finite_differences(name, seed):
     objective, c = mpo.objective(name), _comparison(seed)
     step = 1e-6
@@ -172,6 +173,7 @@ def test_gradient_against_finite_differences(name, seed):
 
 @over_names
 @pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.sweep
 def test_jit_and_vmap_change_nothing(name, k):
     objective, batch = mpo.objective(name), _comparison(7, k=k, batch=(5,))
     single = [objective(jax.tree.map(lambda x, i=i: x[i], batch), 0.3) for i in range(5)]
@@ -204,6 +206,7 @@ def test_a_grid_of_settings_is_a_vmap(name):
 
 @over_names
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.sweep
 def test_float32_agrees_with_float64(name, seed):
     c = _comparison(seed, dtype=np.float32)  # the same numbers in both precisions
     wide = jax.tree.map(lambda x: x.astype(jnp.float64), c)
@@ -220,6 +223,7 @@ def test_float32_agrees_with_float64(name, seed):
 
 @over_names
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.sweep
 def test_narrow_log_probabilities_leave_the_other_numbers_whole(name, dtype):
     with jax.enable_x64(False):
         objective, c = mpo.objective(name), _comparison(3, dtype=np.float32)
@@ -235,6 +239,7 @@ def test_narrow_log_probabilities_leave_the_other_numbers_whole(name, dtype):
 
 @over_names
 @pytest.mark.parametrize("logp", [(-1e4, -1e4), (-1e4, -1.0), (-1.0, -1e4), (5e3, -1e4)])
+@pytest.mark.sweep
 def test_gradient_is_finite_for_long_responses(name, logp):
     with jax.enable_x64(False):
         c = mpo.Comparison(

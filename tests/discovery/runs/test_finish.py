@@ -14,6 +14,7 @@ from discovery.runs.result import found
 from discovery.runs.watch import Watcher
 
 
+@pytest.mark.slow
 def test_what_a_run_is_compared_with_is_tuned_as_the_command_does_it(tiny, tmp_path):
     changes = {"evaluation.tune": True, "evaluation.against": ["sft"], "search.generations": 1}
     asked = config.changed(tiny, changes)
@@ -62,6 +63,7 @@ class Spectator(Watcher):
         ("evaluating found, seed 0 of 3", "stopped before evaluating sft", {"returns.csv"}),
     ],
 )
+@pytest.mark.sweep
 def test_asked_to_stop_in_its_end_it_stops_there_and_goes_on(
     tiny, tmp_path, monkeypatch, moment, then, kept
 ):

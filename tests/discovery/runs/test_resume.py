@@ -153,6 +153,7 @@ def no_space(function, *arguments):
 
 
 @pytest.mark.parametrize("full", ["mpo.log.JsonLog.add", "mpo.treefile.replace"])
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_loses_nothing(command, tmp_path, whole, full):
     """A line of the log cannot be written, or a file of the result."""
     folder = tmp_path / "run"

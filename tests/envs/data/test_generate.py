@@ -49,6 +49,7 @@ def test_an_unknown_kind_is_refused():
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
+@pytest.mark.slow
 def test_rows_do_not_depend_on_the_size_of_chunks(planned, size):
     plan = planned("shuffled", judge=Judge(1.0, 0.3))
     expected, got = whole(plan, 13), whole(plan, size)

@@ -40,6 +40,7 @@ def test_whole_responses_come_as_they_are():
     lengths=st.lists(st.tuples(*[st.integers(1, 12)] * 2), min_size=3, max_size=3),
     steps=st.integers(1, 12),
 )
+@pytest.mark.slow
 def test_an_epoch_of_segments_covers_every_step_and_nothing_else(lengths, steps):
     view = numbered(lengths, 12).view(steps)
     batch = view.batch(jnp.arange(view.size))

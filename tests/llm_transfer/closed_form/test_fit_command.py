@@ -77,6 +77,7 @@ def test_what_is_lost_is_evaluated_and_a_training_recorded_where_none_is(folder,
     assert (folder / "closed_forms" / "evaluation" / "returns.csv").exists()
 
 
+@pytest.mark.slow
 def test_another_seed_records_another_training(folder, training, monkeypatch):
     recorded = []
 

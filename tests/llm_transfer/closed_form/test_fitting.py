@@ -165,6 +165,7 @@ def test_weights_have_three_digits(front):
         assert point.lam == float(f"{point.lam:.3g}")
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_front(front, training):
     assert fit(FOUND, training, terms=3).points == front.points
 

@@ -26,6 +26,7 @@ def _mpo():
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.sweep
 def test_every_objective_comes_back_as_it_was(name):
     formula = resolve(name)
     assert from_json(to_json(formula, {"note": "…"})) == formula

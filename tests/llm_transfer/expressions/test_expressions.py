@@ -45,6 +45,7 @@ def _by_mpo(objective):
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "mpo"])
+@pytest.mark.sweep
 def test_sympy_alone_computes_the_objective(name, x64):
     objective = mpo.objective(name)
     assert _by_sympy(expression(objective)) == pytest.approx(_by_mpo(objective), rel=1e-13)

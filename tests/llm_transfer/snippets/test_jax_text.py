@@ -41,6 +41,7 @@ def test_it_is_computed_in_single_precision_at_least(dtype):
     assert value == loss(*(one.astype(jnp.float32) for one in given))
 
 
+@pytest.mark.sweep
 def test_numbers_that_are_none_are_read_as_the_header_says():
     loss = execute(function(expression(mpo.objective("orpo")), JAX))
     length = jnp.ones(4)

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from matplotlib.mathtext import MathTextParser
 
 import mpo
@@ -16,6 +17,7 @@ def _rows(text):
     return [row.removesuffix(r" \\") for row in rows]
 
 
+@pytest.mark.sweep
 def test_every_row_can_be_typeset(objective):
     parser = MathTextParser("path")
     for row in _rows(latex(expression(objective))):

@@ -28,6 +28,7 @@ def _proven(objective, dialect):
     return parity.prove(execute(function(formula, dialect)), dialect.name, objective)
 
 
+@pytest.mark.sweep
 def test_every_objective_is_the_same_in_torch(objective):
     double, single = _proven(objective, TORCH)
     assert (double.precision, single.precision) == ("float64", "float32")
@@ -36,6 +37,7 @@ def test_every_objective_is_the_same_in_torch(objective):
     assert double.ill + double.beyond < double.points / 4
 
 
+@pytest.mark.sweep
 def test_a_formula_in_double_is_the_objective_it_was_made_from(objective):
     """`in_double` moves numbers by less than single precision shows."""
     formula = expression(objective)

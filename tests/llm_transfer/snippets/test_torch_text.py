@@ -62,6 +62,7 @@ def test_gradients_are_those_of_the_values(formula):
     )
 
 
+@pytest.mark.sweep
 def test_it_compiles_in_one_graph(formula):
     loss, batch = _loss(formula), _batch(formula)
     compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
@@ -103,6 +104,7 @@ def test_autocast_changes_nothing(formula):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+@pytest.mark.sweep
 def test_numbers_that_are_none_are_read_as_the_header_says(objective):
     formula = expression(objective)
     loss, batch = _loss(formula), _batch(formula, shape=(4,))
@@ -181,6 +183,7 @@ def test_simple_losses_are_short():
         assert len(code.split("\n")) <= most, code
 
 
+@pytest.mark.sweep
 def test_lines_fit_and_nothing_is_imported_in_vain(objective):
     text = function(expression(objective), TORCH)
     assert max(map(len, text.splitlines())) <= 100

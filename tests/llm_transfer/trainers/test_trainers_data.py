@@ -126,6 +126,7 @@ def _pairs(**changed):
         },
     ],
 )
+@pytest.mark.sweep
 def test_pairs_that_say_nothing_cost_nothing_and_pull_nowhere(losses, fault):
     pairs = _pairs(**{"ref_logp": torch.full((4, 2), -2.0)} | fault)
     logp = pairs.logp.clone().requires_grad_()

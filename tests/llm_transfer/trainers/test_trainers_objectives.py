@@ -78,6 +78,7 @@ def test_both_trainers_give_the_same_finite_weights(folder, words, rows, setting
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.sweep
 def test_pairs_that_say_nothing_cost_nothing_and_pull_nowhere(name):
     """Nothing said, everything masked, impossible or not a number; and extremes that count."""
     made = OBJECTIVES[name]

@@ -276,6 +276,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("way", ["map", "vmap"])
+@pytest.mark.sweep
 def test_members_depend_on_nothing_but_their_algorithm_and_key(name, way):
     algorithm, keys = WHOLE[name], jax.random.split(KEY, 3)
 
