@@ -1,7 +1,8 @@
 """How what has a name comes into its registry, from inside this project or from outside.
 
 Each registry has one function that does it, which is a decorator, too: `register_objective` and
-`register_potential` of `mpo`, `register_task` of `envs`, and `register_kind` of `envs.data`.
+`register_potential` of `mpo`, `register_slope` of `mpo.train`, `register_task` of `envs`, and
+`register_kind` of `envs.data`.
 """
 
 import re

@@ -22,6 +22,9 @@ from mpo.objectives import OBJECTIVES, Objective
 
 OBJECTIVE = "objective."
 """What settings of the objective begin with, among those of a training."""
+SECTIONS = {"renewal.": "training.regime.", "descent.": "training.hyper."}
+"""Parts of an algorithm, and where their settings are in a description."""
+SLOPE = "training.hyper.slope"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,8 @@ def described(
       task: name of the task.
       changes: settings on top by their paths: of the description, such as "training.regime.kl", or
         of the objective, such as "objective.beta"; "objective" itself takes another loss, without
-        the settings that the algorithm gives its own.
+        the settings that the algorithm gives its own. The parts of an algorithm will do, too:
+        "descent.learning_rate", "renewal.kl", and "descent.slope" for the name of a slope.
 
     Raises:
       RequestError: there is no such algorithm, task or setting.
@@ -111,7 +115,7 @@ def described(
         }
     else:
         values, settings = dict(base), {}
-    changes = dict(changes or {})
+    changes = {_place(name): value for name, value in (changes or {}).items()}
     if (other := changes.pop("objective", None)) is not None:
         one, settings = replace(one, objective=str(other)), dict(of_task.get("objective", {}))
     of_objective = {n: v for n, v in changes.items() if n.startswith(OBJECTIVE)}
@@ -122,6 +126,14 @@ def described(
     for path, value in {**settings, **given}.items():
         objective = paths.put(objective, path, _number(value))
     return config.changed(config.from_json(values), rest), objective
+
+
+def _place(path: str) -> str:
+    """Return where a setting of an algorithm is in a description."""
+    for part, section in SECTIONS.items():
+        if path.startswith(part):
+            path = section + path.removeprefix(part)
+    return f"{SLOPE}.name" if path == SLOPE else path
 
 
 def _number(value: Any) -> Any:

@@ -117,8 +117,8 @@ def _carried_out(
             carry, seen = rounds_on(
                 algorithm, source, task.policy, order, carry, jnp.int32(done), length, start=start
             )
-            own = [
-                {name: float(values[at]) for name, values in jax.device_get(seen).items()}
+            own = [  # a number each: what is recorded of every update stays in its arrays
+                {name: float(v[at]) for name, v in jax.device_get(seen).items() if v.ndim == 1}
                 for at in range(length)
             ]
             done, spent = done + length, spent + time.monotonic() - begun

@@ -19,7 +19,16 @@ from envs.judge import LEVELS, Judge, temperature
 from mpo import treefile
 from mpo.errors import RequestError, unknown
 from mpo.objectives import Objective
-from mpo.policies import GPTPolicy, GPTScores, StepScores, TokenScores
+from mpo.policies import (
+    GPTPolicy,
+    GPTScores,
+    MarkovPolicy,
+    PolicyScores,
+    PositionsPolicy,
+    StepScores,
+    TokenPolicy,
+    TokenScores,
+)
 from mpo.settings import Checked, build, count, number, one_of
 from mpo.train import (
     Algorithm,
@@ -29,6 +38,7 @@ from mpo.train import (
     Grader,
     Implied,
     Learnt,
+    Refined,
     Regime,
     Renewal,
     Source,
@@ -45,8 +55,10 @@ TRUTH, LEARNT, IMPLIED = GRADERS = ("truth", "learnt", "implied")
 _OF_MODEL = 2**31 + 2
 """Folded into the key of a purpose for its reward models; agents and authors have other numbers."""
 
-KINDS = {"tokens": TokenScores, "gpt": GPTScores, "steps": StepScores}
+KINDS = {"tokens": TokenScores, "gpt": GPTScores, "policy": PolicyScores, "steps": StepScores}
 """Reward models by the name that a file has them under."""
+BODIES = {"gpt": GPTPolicy, "markov": MarkovPolicy, "positions": PositionsPolicy}
+"""Policies that a reward model may be made of, likewise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +67,8 @@ class Model(Checked):
 
     Attributes:
       loss: "bradley_terry", to the ranking; or "regression", to the true rewards of the data.
-      kind: for tokens, "tokens" (a score each) or "gpt"; steps of physics have a network.
+      kind: for tokens, "tokens" (a score each), "gpt", or "policy", of the architecture of the
+        agent; steps of physics have a network.
       hidden: widths of that network.
       learning_rate, updates, batch: of Adam.
     """
@@ -63,11 +76,47 @@ class Model(Checked):
     what = "training.regime.model"
 
     loss: str = one_of("bradley_terry", ("bradley_terry", "regression"))
-    kind: str = one_of("tokens", ("tokens", "gpt"))
+    kind: str = one_of("tokens", ("tokens", "gpt", "policy"))
     hidden: tuple[int, ...] = (64, 64)
     learning_rate: float = number(3e-3, above=0.0)
     updates: int = count(1000)
     batch: int = count(64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refinement(Checked):
+    """How a learnt grader is refined on what the agent writes (`mpo.train.Refined`).
+
+    Attributes:
+      every: rounds after which it is.
+      prompts: pairs for that.
+      mix: how far the model goes to what was fitted.
+      judge, flip: who ranks the pairs, as of a regime; by default by their true rewards.
+      learning_rate, updates, batch: of Adam.
+    """
+
+    what = "training.regime.refine"
+
+    every: int = count(10)
+    prompts: int = count(32)
+    mix: float = number(1.0, above=0.0, at_most=1.0)
+    judge: str | float | None = None
+    flip: float | None = None
+    learning_rate: float = number(3e-3, above=0.0)
+    updates: int = count(50)
+    batch: int = count(16)
+
+    def of(self, regime: Regime, task: envs.Task) -> Refined:
+        """Return a regime whose grader is refined so."""
+        fit = {"learning_rate": self.learning_rate, "updates": self.updates, "batch": self.batch}
+        return Refined(
+            regime=regime,
+            every=self.every,
+            prompts=self.prompts,
+            mix=self.mix,
+            judge=_judge(task, self.judge, self.flip),
+            descent=hyper(**fit),
+        )
 
 
 def renewal(task: envs.Task, training: Training) -> Renewal:
@@ -81,6 +130,7 @@ def renewal(task: envs.Task, training: Training) -> Renewal:
     settings = dict(training.regime)
     grader = _grader(str(settings.pop("grader", TRUTH)), settings.pop("beta", None))
     settings.pop("model", None)
+    refine = settings.pop("refine", None)
     judge = _judge(task, settings.pop("judge", None), settings.pop("flip", None))
     if isinstance(grader, Implied) and settings.get("writer", POLICY) == DATA:
         raise RequestError(
@@ -95,7 +145,14 @@ def renewal(task: envs.Task, training: Training) -> Renewal:
     made: Regime = build(
         Regime, "training.regime", {"task": task, "grader": grader, "judge": judge, **settings}
     )
-    return made
+    if refine is None:
+        return made
+    if training.regime.get("grader") != LEARNT or made.writer == DATA:
+        raise RequestError(
+            "training.regime.refine is of a reward model and of an agent that writes: it goes with "
+            "training.regime.grader='learnt' and writer='policy'"
+        )
+    return build(Refinement, Refinement.what, dict(refine)).of(made, task)
 
 
 def fitting(algorithm: Algorithm) -> Algorithm:
@@ -104,6 +161,8 @@ def fitting(algorithm: Algorithm) -> Algorithm:
     Warns where responses are used again by an objective that does not know who wrote them.
     """
     objective, regime = algorithm.objective, algorithm.renewal
+    if isinstance(regime, Refined):
+        regime = regime.regime
     needs = objective.needs
     name = f"objective {objective.name!r}"
     if not isinstance(regime, Regime):
@@ -199,6 +258,8 @@ def write(grader: Learnt, path: Path) -> None:
     """Write a reward model: `PATH.npz` and `PATH.json`."""
     kind = next(name for name, one in KINDS.items() if one is type(grader.model))
     about = {"kind": kind, "settings": dataclasses.asdict(grader.model)}
+    if isinstance(grader.model, PolicyScores):
+        about["body"] = next(n for n, one in BODIES.items() if one is type(grader.model.body))
     path.parent.mkdir(parents=True, exist_ok=True)
     treefile.replace(path.with_suffix(".npz"), treefile.pack(grader.params))
     treefile.replace(path.with_suffix(".json"), (json.dumps(about, indent=1) + "\n").encode())
@@ -213,8 +274,9 @@ def read(path: Path) -> Learnt:
     try:
         about = json.loads(path.with_suffix(".json").read_text())
         settings = dict(about["settings"])
-        if about["kind"] == "gpt":
-            settings = {"body": build(GPTPolicy, "the reward model", settings["body"])}
+        if "body" in settings:
+            body = BODIES[about.get("body", "gpt")]
+            settings = {"body": build(body, "the reward model", settings["body"])}
         settings = {n: tuple(v) if isinstance(v, list) else v for n, v in settings.items()}
         model = build(KINDS[about["kind"]], "the reward model", settings)
         like = treefile.template(model.init, jax.random.key(0))
@@ -275,9 +337,13 @@ def _architecture(task: envs.Task, source: Source, model: Model) -> Any:
     batch = jax.eval_shape(source.batch, jax.ShapeDtypeStruct((1,), jnp.int32))
     if jnp.issubdtype(batch.inputs.dtype, jnp.floating):
         return StepScores(batch.inputs.shape[-1], batch.outputs.shape[-1], model.hidden)
+    if model.kind == "policy":
+        assert isinstance(task.policy, TokenPolicy)
+        return PolicyScores(task.policy)
     vocabulary, length = task.policy.vocabulary, task.policy.length  # type: ignore[attr-defined]
     if model.kind == "gpt":
-        return GPTScores(GPTPolicy(vocabulary, length))
+        body = task.policy if isinstance(task.policy, GPTPolicy) else GPTPolicy(vocabulary, length)
+        return GPTScores(body)
     return TokenScores(vocabulary)
 
 

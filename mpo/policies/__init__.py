@@ -2,14 +2,15 @@
 
 Continuous actions: `GaussianPolicy`. Tokens: `MarkovPolicy` and `PositionsPolicy`, tables of
 logits, and `GPTPolicy`, a small transformer; all are a `TokenPolicy`. Reward models are policies
-whose probabilities add up to no one: `TokenScores`, `GPTScores`, `StepScores`.
+whose probabilities add up to no one: `TokenScores`, `GPTScores`, `StepScores`, and
+`PolicyScores`, whose parameters are those of a policy.
 """
 
 from mpo.policies.gaussian import GaussianParams, GaussianPolicy
 from mpo.policies.gpt import GPTPolicy
 from mpo.policies.markov import MarkovPolicy
 from mpo.policies.positions import PositionsPolicy
-from mpo.policies.scores import GPTScores, StepScores, TokenScores
+from mpo.policies.scores import GPTScores, PolicyScores, StepScores, TokenScores
 from mpo.policies.tokens import TokenPolicy
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "GaussianParams",
     "GaussianPolicy",
     "MarkovPolicy",
+    "PolicyScores",
     "PositionsPolicy",
     "StepScores",
     "TokenPolicy",

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from mpo.policies.gaussian import GaussianParams, GaussianPolicy
 from mpo.policies.gpt import GPTPolicy
+from mpo.policies.tokens import TokenPolicy
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,10 @@ class TokenScores:
         return jnp.zeros(self.vocabulary)
 
     def log_prob(
-        self, params: Float[Array, " V"], context: Integer[Array, ""], tokens: Integer[Array, " T"]
+        self,
+        params: Float[Array, " V"],
+        context: Integer[Array, "*context"],
+        tokens: Integer[Array, " T"],
     ) -> Float[Array, " T"]:
         """Return the score of each token."""
         return params[tokens.astype(jnp.int32)]
@@ -50,7 +54,29 @@ class GPTScores:
         return self.body.init(key)
 
     def log_prob(
-        self, params: Any, context: Integer[Array, ""], tokens: Integer[Array, " T"]
+        self, params: Any, context: Integer[Array, "*context"], tokens: Integer[Array, " T"]
+    ) -> Float[Array, " T"]:
+        """Return the score of each token."""
+        logits = self.body.logits(params, context, tokens)
+        return jnp.take_along_axis(logits, tokens.astype(jnp.int32)[:, None], axis=1)[:, 0]
+
+
+@dataclass(frozen=True)
+class PolicyScores:
+    """A policy's logit of each token: a reward model with the parameters of the policy.
+
+    Attributes:
+      body: the policy.
+    """
+
+    body: TokenPolicy
+
+    def init(self, key: PRNGKeyArray) -> Any:
+        """Draw the parameters of a fresh policy."""
+        return self.body.init(key)
+
+    def log_prob(
+        self, params: Any, context: Integer[Array, "*context"], tokens: Integer[Array, " T"]
     ) -> Float[Array, " T"]:
         """Return the score of each token."""
         logits = self.body.logits(params, context, tokens)

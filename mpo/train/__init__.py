@@ -8,12 +8,13 @@
 """
 
 from mpo.train.algorithm import Algorithm, as_algorithm, stacked
-from mpo.train.descent import OPTIMIZERS, SCHEDULES, Descent, hyper
+from mpo.train.descent import OPTIMIZERS, SCHEDULES, SLOPES, Descent, hyper, register_slope
 from mpo.train.fresh import Moments, fresh, moments
 from mpo.train.graders import Function, Graded, Grader, Implied, Learnt, Truth
 from mpo.train.metrics import Metrics
 from mpo.train.population import WAYS, population, replicated
 from mpo.train.reference import Referenced, referenced
+from mpo.train.refinement import Refined
 from mpo.train.regime import Regime
 from mpo.train.renewal import Fixed, Renewal
 from mpo.train.responses import Responses
@@ -25,6 +26,7 @@ from mpo.train.zeroth_order import SPSA, ForwardGradient, Guided, zeroth_order
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "SLOPES",
     "SPSA",
     "WAYS",
     "Algorithm",
@@ -43,6 +45,7 @@ __all__ = [
     "Moments",
     "Policy",
     "Referenced",
+    "Refined",
     "Regime",
     "Renewal",
     "Responses",
@@ -56,6 +59,7 @@ __all__ = [
     "moments",
     "population",
     "referenced",
+    "register_slope",
     "replay",
     "replicated",
     "snapshots",

@@ -1,6 +1,6 @@
 """Descent: how the parameters of an agent follow a slope, and how often.
 
-Optimizers and learning-rate schedules are those of optax, by name.
+Optimizers and learning-rate schedules are those of optax, by name; slopes have names, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from mpo.errors import RequestError
+from mpo.errors import RequestError, unknown
 from mpo.pytree import pytree
+from mpo.registering import enter
 from mpo.settings import Checked, Number, build, count, number, one_of
 from mpo.train.slopes import Backward, Slope
+from mpo.train.zeroth_order import SPSA, ForwardGradient, Guided
 
 Params = Any  # a pytree of arrays
 Rate = float | Array
@@ -50,6 +52,29 @@ SCHEDULES: Mapping[str, Callable[[Rate, int], optax.Schedule]] = MappingProxyTyp
         "cosine": lambda rate, updates: optax.cosine_decay_schedule(rate, updates),
     }
 )
+
+
+SLOPES: dict[str, type[Any]] = {
+    "backward": Backward,
+    "spsa": SPSA,
+    "guided": Guided,
+    "forward_gradient": ForwardGradient,
+}
+"""Where the direction of an update comes from, by name."""
+
+
+def register_slope(name: str) -> Callable[[type[Any]], type[Any]]:
+    """Return a decorator that gives a class of slopes a name in `SLOPES`.
+
+    Raises:
+      RequestError: another class has the name.
+    """
+
+    def registered(kind: type[Any]) -> type[Any]:
+        enter(SLOPES, "slope", name, kind, kind, SLOPES.get(name))
+        return kind
+
+    return registered
 
 
 class Optimizer(NamedTuple):
@@ -157,10 +182,23 @@ class Descent(Checked):
 def hyper(**settings: Any) -> Descent:
     """Return `Descent(**settings)`; an unknown setting is refused with the name that is meant.
 
+    The slope may be a name of `SLOPES`, or a table of its `name` and settings.
+
     Raises:
       RequestError: a setting is unknown or out of range, or both `updates` and `epochs` are set.
     """
+    if isinstance(given := settings.get("slope"), str | Mapping):
+        settings["slope"] = _slope(given)
     return build(Descent, Descent.what, settings)
+
+
+def _slope(given: str | Mapping[str, Any]) -> Slope:
+    table = {"name": given} if isinstance(given, str) else dict(given)
+    name = str(table.pop("name", "backward"))
+    if name not in SLOPES:
+        raise unknown("slope", name, SLOPES)
+    made: Slope = build(SLOPES[name], f"the slope {name!r}", table)
+    return made
 
 
 def _kernels(params: Params) -> Any:

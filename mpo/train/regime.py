@@ -223,9 +223,9 @@ class Regime(Checked):
     def init(self, source: Any, policy: Policy, params: Params, key: PRNGKeyArray) -> Memory:
         """Return the prompts, and the reference: the agent before training."""
         zero = jnp.zeros(())
-        starts = () if self.writer == DATA else self._starts(jax.random.fold_in(key, 0))
+        starts = () if self.writer == DATA else self.starts(jax.random.fold_in(key, 0))
         kept = self.by != "all"
-        shape = jax.eval_shape(self._write, params, starts, key) if kept else {}
+        shape = jax.eval_shape(self.write, params, starts, key) if kept else {}
         written = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shape)
         return Memory(starts, written, params, zero, zero, jnp.zeros(2))
 
@@ -259,7 +259,7 @@ class Regime(Checked):
             groups: Source = source
         else:
             if self.fresh:
-                state = replace(state, starts=self._starts(start_key))
+                state = replace(state, starts=self.starts(start_key))
             state = self._written(
                 policy, params, writer, grader, state, write_key, select_key, number
             )
@@ -332,11 +332,12 @@ class Regime(Checked):
                 seen["kl_reference"] = jnp.mean(pool.sampled_logp - pool.ref_logp)
         return {name: jnp.asarray(value, float) for name, value in seen.items()}
 
-    def _starts(self, key: PRNGKeyArray) -> Starts:
+    def starts(self, key: PRNGKeyArray) -> Starts:
+        """Draw the prompts of a pool."""
         return jax.vmap(self.task.start)(jax.random.split(key, self.prompts))
 
-    def _write(self, params: Params, starts: Starts, key: PRNGKeyArray) -> Written:
-        """Write C responses to each prompt."""
+    def write(self, params: Params, starts: Starts, key: PRNGKeyArray) -> Written:
+        """Write C responses to each prompt: arrays [P, C, …] by name."""
 
         def one(start: Any, key: PRNGKeyArray) -> Written:
             found = self.task.respond(params, start, key)
@@ -365,9 +366,9 @@ class Regime(Checked):
         """Return the state with the responses of a round; some may be those of the last."""
         score = BY[self.by]
         if score is None:
-            return replace(state, written=self._write(writer, state.starts, key))
+            return replace(state, written=self.write(writer, state.starts, key))
         old = state.written
-        groups = self._view(old)
+        groups = self.view(old)
         rows = jnp.arange(self.prompts, dtype=jnp.int32)
         whole = groups.cut(None).batch(rows)
         rewards = grader(whole, policy, params, state.reference)
@@ -387,7 +388,7 @@ class Regime(Checked):
             starts = jax.tree.map(
                 lambda leaf: leaf[jnp.minimum(chosen, self.prompts - 1)], state.starts
             )
-            new = self._write(writer, starts, jax.random.fold_in(key, at))
+            new = self.write(writer, starts, jax.random.fold_in(key, at))
             return jax.tree.map(  # a place beyond the last prompt is dropped
                 lambda old, new: old.at[chosen].set(new, mode="drop"), written, new
             )
@@ -411,7 +412,7 @@ class Regime(Checked):
 
     def _taken(self, state: Memory) -> tuple[Responses, Memory]:
         """Return the pool as a source; what need not be kept is not."""
-        groups = self._view(state.written)
+        groups = self.view(state.written)
         if self.by != "all":
             return groups, state
         return groups, replace(
@@ -421,7 +422,8 @@ class Regime(Checked):
             steps=state.steps + _real(jnp.sum(state.written["lengths"])),
         )
 
-    def _view(self, written: Written) -> Responses:
+    def view(self, written: Written) -> Responses:
+        """Return responses as comparisons, cut into segments."""
         return Responses(
             inputs=written["inputs"],
             outputs=written["outputs"],

@@ -444,6 +444,8 @@ class Guided(_Drawn):
       every: rounds of the data that make a round of the guide.
       first: what the first round is made by: a name of `FIRST`.
       first_scale: what its slope is multiplied by, as a gradient is of another size.
+      projected: whether u is rid of its part along ΔR; without, it is a control.
+      shuffled: whether the entries of Δπ are put in a random order: a control.
       keep: whether every s is recorded, for a `replay`.
     """
 
@@ -459,6 +461,8 @@ class Guided(_Drawn):
     every: int = count(1)
     first: str = one_of(BACKWARD, FIRST)
     first_scale: Number = number(1.0, above=0.0)
+    projected: bool = switch(True)
+    shuffled: bool = switch(False)
     keep: bool = switch(False)
 
     def __post_init__(self) -> None:
@@ -482,6 +486,10 @@ class Guided(_Drawn):
         """Take the way of the round that ended as the guide of the next."""
         due = state.turns % self.every == 0
         fresh = jax.tree.map(jnp.subtract, params, state.begun)
+        if self.shuffled:
+            flat, unravel = ravel_pytree(fresh)
+            key = jax.random.fold_in(jax.random.key(0), state.turns)
+            fresh = unravel(jax.random.permutation(key, flat))
         lengths = _length(fresh) * _length(state.along)
         inner = sum(jax.tree.leaves(_dots(LEAF, fresh, state.along)))
         alike = jnp.where(lengths > 0, inner / jnp.maximum(lengths, _TINY), 0.0)
@@ -492,7 +500,7 @@ class Guided(_Drawn):
         return Guide(
             begun=chosen(params, state.begun),
             along=chosen(fresh, state.along),
-            away=state.away if hint is None else chosen(hint, state.away),
+            away=chosen(hint, state.away) if self.projected and hint is not None else state.away,
             alike=chosen(alike, state.alike),
             turns=state.turns + 1,
             k=jnp.where(due, 0, state.k),
