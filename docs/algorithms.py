@@ -54,6 +54,8 @@ ALSO: dict[str, dict[str, tuple[float, ...]]] = {
     "optune_dpo": {"objective.beta": (0.03, 0.1, 0.3)},
     "learnt_rwr": {"renewal.temperature": (0.1, 0.3, 1.0)},
     "learnt_best_of_n": {"renewal.temperature": (0.1, 0.2, 0.4)},
+    "mezo": {"descent.slope.epsilon": (0.3, 1.0, 3.0)},
+    "zopro": {"descent.slope.epsilon": (0.3, 1.0, 3.0)},
 }
 """Settings that are tuned beside the rate."""
 
@@ -163,7 +165,7 @@ HOPPER_RATES, HOPPER_SEEDS = (3e-3, 1e-3, 3e-4, 1e-4), range(4)
 QUIET = {"data.spread": -1.1}
 """The column "scarce, quiet" of the leaderboard, for algorithms that learn from data."""
 ON_DATA = ("learnt_rwr", "learnt_best_of_n")
-LEFT_OUT = ("online_rpo_fwd", "online_rpo_mirror", "pref_ft", "rwr_offline")
+LEFT_OUT = ("online_rpo_fwd", "online_rpo_mirror", "pref_ft", "rwr_offline", "mezo", "zopro")
 
 
 def on_hopper(name: str, points: list[dict[str, float]], purpose: Purpose, seeds: range) -> Any:

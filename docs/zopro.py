@@ -1,13 +1,15 @@
-"""Slopes without gradients at an exact loss: what guidance is worth where no sample blurs it.
+"""Slopes without gradients: rates of those that papers' tables compare, and an exact loss.
 
-python docs/zopro.py tune     # rates, on keys that nothing is reported of
+python docs/zopro.py tune     # at an exact loss: rates, on keys that nothing is reported of
 python docs/zopro.py          # what every way earns, at its tuned rate; writes the table
+python docs/zopro.py sampled  # rates of the rows of `discovery paper zopro-…`, on other seeds
 
 On the bandit the expected return is known, so its difference along a direction is exact. An agent
 makes a first round of 40 gradients, which is what a guided slope is led by; then every way has 200
 updates of two evaluations each. `said()` is the table of docs/paper.md.
 """
 
+import itertools
 import json
 import sys
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import algorithms as named
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,6 +160,65 @@ def measure(arms: list[str]) -> None:
         jax.clear_caches()
 
 
+# --- what responses tell: rates of the rows of the papers' tables ---------------------------
+
+_ZO = {"descent.slope.epsilon": (0.3, 3.0)}
+_LED = {"descent.slope": "guided", "descent.slope.every": 10}
+_REFINED = {
+    "training.regime.grader": "learnt",
+    "training.regime.model": {"kind": "policy", "learning_rate": 0.03},
+    "training.regime.refine": {"every": 5, "prompts": 100, "learning_rate": 0.1},
+    "data.kind": "scarce",
+}
+SAMPLED: Mapping[str, tuple[str, dict[str, Any], dict[str, tuple[float, ...]]]] = {
+    "ppo": ("ppo", {}, {}),
+    "rloo": ("rloo", {}, {}),
+    "mezo": ("mezo", {}, _ZO),
+    "forward gradient": ("ppo", {"descent.slope": "forward_gradient"}, {}),
+    "guided": ("ppo", _LED, _ZO),
+    "no Δπ": ("ppo", {**_LED, "descent.slope.alpha": 0.0}, _ZO),
+    "shuffled Δπ": ("ppo", {**_LED, "descent.slope.shuffled": True}, _ZO),
+    "line search": ("ppo", {**_LED, "descent.slope.decay": "constant"}, _ZO),
+    "refined, ppo": ("ppo", _REFINED, {}),
+    "refined, rloo": ("rloo", _REFINED, {}),
+    "refined, on_policy_dpo": ("on_policy_dpo", _REFINED, {}),
+    "refined, mezo": ("mezo", _REFINED, _ZO),
+    "refined, zopro": ("zopro", {}, _ZO),
+    "refined, no projection": ("zopro", {"descent.slope.projected": False}, _ZO),
+}
+"""Algorithms with settings, and what is tuned beside the rate."""
+OPTIMIZERS = {"adam": (0.01, 0.03, 0.1, 0.3, 1.0), "sgd": (0.1, 1.0, 10.0, 100.0)}
+
+
+def tune_sampled(names: list[str]) -> None:
+    """Try rates under either optimizer; keep what every one earned, a mean over both rewards."""
+    path = OUT.with_name("sampled-tuned.json")
+    held = json.loads(path.read_text()) if path.exists() else {}
+    for name in names:
+        algorithm, changes, also = SAMPLED[name]
+        tried = []
+        for optimizer, rates in OPTIMIZERS.items():
+            grid = {named.RATE: rates, **also}
+            points = [
+                dict(zip(grid, one, strict=True)) for one in itertools.product(*grid.values())
+            ]
+            own = {"descent.optimizer": optimizer, **changes}
+            found = [
+                named.earned(algorithm, reward, points, named.TUNING, own)["return"]
+                for reward in REWARDS
+            ]
+            worth = np.nan_to_num(np.mean(found, axis=(0, 2)))
+            tried += [
+                {"descent.optimizer": optimizer, **point, "return": round(float(value), 4)}
+                for point, value in zip(points, worth, strict=True)
+            ]
+            jax.clear_caches()
+        best = max(tried, key=lambda one: one["return"])
+        held[name] = {"best": best, "tried": tried}
+        print(name, best, flush=True)
+        _write(path, held)
+
+
 def _write(path: Path, held: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(held, indent=None) + "\n")
@@ -185,7 +247,9 @@ def said() -> str:
 
 if __name__ == "__main__":
     discovery.start()
-    if sys.argv[1:2] == ["tune"]:
+    if sys.argv[1:2] == ["sampled"]:
+        tune_sampled(sys.argv[2:] or list(SAMPLED))
+    elif sys.argv[1:2] == ["tune"]:
         tune(sys.argv[2:] or list(ARMS))
     else:
         measure(sys.argv[1:] or list(ARMS))

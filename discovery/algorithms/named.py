@@ -6,7 +6,7 @@ They are in `algorithms.toml`, beside this file. What a task gives them all is u
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from typing import Any
 
@@ -19,6 +19,7 @@ from discovery.config.sections import Section, Settings
 from mpo import paths
 from mpo.errors import RequestError, unknown
 from mpo.objectives import OBJECTIVES, Objective
+from mpo.train import SLOPES
 
 OBJECTIVE = "objective."
 """What settings of the objective begin with, among those of a training."""
@@ -125,7 +126,19 @@ def described(
     given = {n.removeprefix(OBJECTIVE): v for n, v in of_objective.items()}
     for path, value in {**settings, **given}.items():
         objective = paths.put(objective, path, _number(value))
+    if (slope := rest.get(f"{SLOPE}.name")) is not None:
+        hyper = dict(values.get("training", {}).get("hyper", {}))
+        hyper["slope"] = _shared(hyper.get("slope", {}), str(slope))
+        values["training"] = {**values.get("training", {}), "hyper": hyper}
     return config.changed(config.from_json(values), rest), objective
+
+
+def _shared(settings: Mapping[str, Any], slope: str) -> dict[str, Any]:
+    """Return those settings of one slope that another has, too; all, if there is no such."""
+    if slope not in SLOPES:
+        return dict(settings)
+    known = {field.name for field in fields(SLOPES[slope])}
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def _place(path: str) -> str:

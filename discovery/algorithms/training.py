@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from mpo.log import JsonLog, strict
 from mpo.objectives import Objective
 from mpo.train import Graded, Learnt
 from mpo.train.logprob import log_probs
+from mpo.train.refinement import Refining
 from mpo.train.responses import Responses
 from mpo.train.rounds import opening, rounds_on
 
@@ -146,6 +147,8 @@ def _carried_out(
     if kept:
         record["last_round"] = {name: float(values[-1]) for name, values in kept.items()}
     if isinstance(source, Graded):
+        if isinstance(carry[1], Refining):
+            source = replace(source, grader=replace(source.grader, params=carry[1].model))
         record["grader"] = _agreement(source)
         if out is not None:
             assert isinstance(source.grader, Learnt)

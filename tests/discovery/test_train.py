@@ -13,10 +13,12 @@ import mpo
 from discovery import algorithms
 from discovery.algorithms import training
 from discovery.cli import main
+from discovery.config import changed
 from discovery.host import startup
 from discovery.host.stopping import Interrupted
 from discovery.search import regime
 from mpo import treefile
+from mpo.errors import RequestError
 from mpo.train import Algorithm, hyper
 
 BANDIT = {
@@ -43,6 +45,7 @@ def whole_rounds(name):
     """Return changes with as many updates as fill two pools of an algorithm."""
     config, _ = algorithms.described(name, "token_bandit", {**BANDIT})
     made = regime.renewal(envs.task("token_bandit", architecture="positions"), config.training)
+    made = getattr(made, "regime", made)
     if made.writer != "policy":
         return {**BANDIT}
     batch = config.training.hyper["batch"]
@@ -234,3 +237,53 @@ def test_the_bandit_is_solved_on_policy_and_not_from_the_references_data(reward)
         bound = {"objective.beta": 0.05}
         assert 0.40 <= earned("on_policy_ipo", **bound) <= 0.55
     jax.clear_caches()
+
+
+# --- slopes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("slope", ["spsa", "guided", "forward_gradient"])
+def test_any_algorithm_takes_its_direction_from_another_slope(slope, capsys):
+    settings = [*SHORT, "--set", f"descent.slope={slope}", "--set", "training.hyper.updates=20"]
+    record = shown(capsys, "--algorithm", "rloo", *settings)
+    told = record["last_round"]
+    assert told["change"] > 0
+    assert told["equal"] == 0
+    assert ("way" in told) == (slope == "guided")
+
+
+def test_a_slope_keeps_what_another_has_too_and_unknown_ones_are_refused():
+    config, _ = algorithms.described("zopro", "token_bandit", {"descent.slope": "spsa"})
+    assert config.training.hyper["slope"] == {"name": "spsa", "epsilon": 1.0}
+    unknown = algorithms.described("zopro", "token_bandit", {"descent.slope": "spas"})
+    with pytest.raises(RequestError, match="spsa"):
+        algorithms.carry_out(*unknown)
+
+
+def test_a_refined_reward_model_is_kept_as_it_is_at_last(tmp_path):
+    config, objective = algorithms.described("zopro", "token_bandit", whole_rounds("zopro"))
+    config = changed(config, {"training.regime.refine.every": 1})
+    record = algorithms.carry_out(config, objective, out=tmp_path / "a").record
+    assert record["last_round"]["judged"] == 100  # one round of two was the first
+    kept = regime.read(tmp_path / "a" / "reward_model")
+    at_first = algorithms.carry_out(
+        changed(config, {"training.regime.refine.mix": 1e-6}), objective, out=tmp_path / "b"
+    )
+    other = regime.read(tmp_path / "b" / "reward_model")
+    assert at_first.record["finite"]
+    assert np.max(np.abs(kept.params - other.params)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"training.regime.grader": "truth"},
+        {"training.regime.writer": "data"},
+        {"training.regime.refine": {"every": 0}},
+        {"training.regime.refine": {"evry": 3}},
+    ],
+)
+def test_a_refinement_that_cannot_be_is_refused(settings):
+    config, objective = algorithms.described("zopro", "token_bandit", BANDIT)
+    with pytest.raises(RequestError, match=r"training\.regime"):
+        algorithms.carry_out(changed(config, settings), objective)

@@ -1,4 +1,6 @@
-"""Prints two generations of each shipped search at a small size, as JSON: `python -m` this module.
+"""Writes two generations of shipped searches at a small size, as JSON.
+
+    python -m tests.published.generations OUT.json [SEARCH…]
 
 In a process of its own, as a user's: without the tests' compiler flags, import hook or promotion.
 """
@@ -61,5 +63,6 @@ def generations(name: str, count: int = 2) -> dict[str, Any]:
 
 if __name__ == "__main__":
     startup.host_devices()
-    made = {"machine": machine(), **{name: generations(name) for name in SMALL}}
+    names = sys.argv[2:] or list(SMALL)
+    made = {"machine": machine(), **{name: generations(name) for name in names}}
     Path(sys.argv[1]).write_text(json.dumps(made, indent=1) + "\n")

@@ -36,6 +36,7 @@ def test_another_description_is_refused_with_the_difference(tmp_path, tiny):
     assert folder.config.read_text() == before
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_while_the_first_is_at_work(tmp_path, tiny):
     folder = Folder(tmp_path / "run")
     program = (

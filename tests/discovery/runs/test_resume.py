@@ -126,6 +126,7 @@ def test_a_damaged_checkpoint_costs_a_generation_and_no_number(command, whole, t
     assert numbers(folder) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_two_devices_continue_what_one_began(command, whole, tmp_path):
     folder = tmp_path / "run"
     killed(folder, "discovery.runs.checkpoints.Checkpoints.save", 2)

@@ -117,6 +117,7 @@ def _peak(way):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_peak_memory_is_logits_and_their_gradient_or_neither():
     """In MiB above the start, each way in a process of its own; the logits are 128 MiB."""
     plain, gathered, projected = map(_peak, ("plain", "gather", "project"))

@@ -157,6 +157,7 @@ def _on_two_devices(program, *flags):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_bits_of_one():
     """In a process of its own; five members, which two devices cannot share equally.
 
