@@ -36,6 +36,9 @@ from mpo.train.rounds import opening, rounds_on
 
 ROUNDS, AGENT, RECORD, STATE = "rounds.jsonl", "agent.npz", "record.json", "state.npz"
 PARTS = 20
+POLICY, REWARD = "policy", "reward"
+"""Folders of the agent, and of a reward model that is refined, as they were after each stretch: by
+the rounds that were done, paths for `discovery weights`."""
 """At most into how many stretches a training is cut, after each of which it is saved."""
 EPISODES = 64
 
@@ -109,6 +112,8 @@ def _carried_out(
     if done:
         carry = _read(out, carry)
     with asked_to_stop() as stop:
+    elif out is not None:
+        _write(out, carry, done, spent)
         while done < rounds:
             if stop():
                 raise Interrupted(
@@ -243,6 +248,12 @@ def _write(out: Path, carry: Any, done: int, spent: float) -> None:
     whole = {"done": jnp.int32(done), "spent": jnp.float32(spent), "carry": carry}
     treefile.replace(out / STATE, treefile.pack(whole))
 
+    moving = {POLICY: carry[0].params}
+    if isinstance(carry[1], Refining):
+        moving[REWARD] = carry[1].model
+    for folder, params in moving.items():
+        (out / folder).mkdir(exist_ok=True)
+        treefile.replace(out / folder / f"{done}.npz", treefile.pack(params))
 
 def _line(values: Mapping[str, Any], indent: int | None = None) -> str:
     return json.dumps(strict(dict(values)), indent=indent, allow_nan=False)

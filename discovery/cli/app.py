@@ -21,6 +21,7 @@ from discovery.cli import (
     run,
     train,
 )
+    weights,
 from discovery.cli.invocation import carried_out
 from discovery.host.stopping import Interrupted
 from mpo.errors import RequestError
@@ -44,6 +45,7 @@ app.command("paper")(paper.paper)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")
+app.command("weights")(weights.weights)
 app.add_typer(data.app, name="data")
 for entry in importlib.metadata.entry_points(group="discovery.commands"):
     try:  # those of packages that this one may not import
