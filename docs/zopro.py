@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import algorithms as named
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -192,6 +191,8 @@ OPTIMIZERS = {"adam": (0.01, 0.03, 0.1, 0.3, 1.0), "sgd": (0.1, 1.0, 10.0, 100.0
 
 def tune_sampled(names: list[str]) -> None:
     """Try rates under either optimizer; keep what every one earned, a mean over both rewards."""
+    import algorithms as named  # the file beside this one
+
     path = OUT.with_name("sampled-tuned.json")
     held = json.loads(path.read_text()) if path.exists() else {}
     for name in names:

@@ -1,5 +1,6 @@
 """Several agents by one algorithm, side by side: what each earns, and how each round went."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,6 +23,7 @@ from discovery.host.processes import all_devices, gathered
 from discovery.search.cohort import Cohort, Trained
 from discovery.search.situation import begin
 from discovery.search.streams import Purpose
+from mpo.errors import RequestError
 from mpo.objectives import Objective
 from mpo.train import Algorithm, Source, population, stacked, train
 from mpo.train.population import Population
@@ -93,11 +95,12 @@ def several(
 def _worth(ground: Any, agents: Trained, before: Any) -> tuple[Any, Any, Any]:
     task = ground.task
     if hasattr(task, "expected_return") and hasattr(task, "divergence"):
-        exact, kl = (
-            np.asarray(jax.jit(jax.vmap(of))(agents.params))
-            for of in (task.expected_return, task.divergence)
-        )
-        return exact, None, kl
+        with contextlib.suppress(RequestError):  # of an architecture that it is not known of
+            exact, kl = (
+                np.asarray(jax.jit(jax.vmap(of))(agents.params))
+                for of in (task.expected_return, task.divergence)
+            )
+            return exact, None, kl
     cohort = Cohort(ground, EPISODES)
     still = cohort.score(agents, MEAN) if BY_MEAN in measures(task) else None
     keys = jax.random.wrap_key_data(agents.key)
