@@ -10,7 +10,6 @@ few of. The peak is what training adds to a process that has its models already.
 import argparse
 import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.measuring import forget_peak, peak_memory
+from benchmarks.measuring import child, forget_peak, peak_memory
 
-PAIRS = 8
+PAIRS = 8  # in an update
 _PAGE: Final = 4096 / 2**20
 """MiB, which is what is said where training fits in memory that was there before."""
 
@@ -32,13 +31,13 @@ def _shipped_dpo(common: dict[str, Any], rows: Any) -> Any:
     from trl import DPOConfig, DPOTrainer
 
     args = DPOConfig(**common, activation_checkpointing=False)
-    return _built(DPOTrainer, args, rows)
+    return built(DPOTrainer, args, rows)
 
 
 def _shipped_orpo(common: dict[str, Any], rows: Any) -> Any:
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    return _built(ORPOTrainer, ORPOConfig(**common, activation_checkpointing=False), rows)
+    return built(ORPOTrainer, ORPOConfig(**common, activation_checkpointing=False), rows)
 
 
 def _ours_on_trl(loss: str) -> Callable[..., Any]:
@@ -48,18 +47,19 @@ def _ours_on_trl(loss: str) -> Callable[..., Any]:
         from llm_transfer.trainers import MPOTrainer
 
         args = DPOConfig(**common, activation_checkpointing=False)
-        return _built(MPOTrainer, args, rows, loss=loss)
+        return built(MPOTrainer, args, rows, loss=loss)
 
     return make
 
 
-def _ours(loss: str) -> Callable[..., Any]:
+def ours(loss: str, optim: str = "adamw_torch") -> Callable[..., Any]:
     def make(common: dict[str, Any], rows: Any) -> Any:
         from transformers import TrainingArguments
 
         from llm_transfer.trainers import PreferenceTrainer
 
-        return _built(PreferenceTrainer, TrainingArguments(**common), rows, loss=loss)
+        args = TrainingArguments(**common, optim=optim)
+        return built(PreferenceTrainer, args, rows, loss=loss)
 
     return make
 
@@ -69,11 +69,12 @@ TRAINERS = {
     "MPOTrainer, dpo": _ours_on_trl("dpo"),
     "ORPOTrainer (TRL)": _shipped_orpo,
     "MPOTrainer, orpo": _ours_on_trl("orpo"),
-    "PreferenceTrainer, orpo": _ours("orpo"),
+    "PreferenceTrainer, orpo": ours("orpo"),
 }
+"""Trainers to be compared, as functions of the arguments of all and the rows."""
 
 
-def _built(kind: Any, args: Any, rows: Any, **others: Any) -> Any:
+def built(kind: Any, args: Any, rows: Any, **others: Any) -> Any:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = Path(args.output_dir) / "model"
@@ -81,7 +82,7 @@ def _built(kind: Any, args: Any, rows: Any, **others: Any) -> Any:
     return kind(model, args=args, train_dataset=rows, processing_class=words, **others)
 
 
-def _model(folder: Path, vocabulary: int) -> None:
+def small_llama(folder: Path, vocabulary: int) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -104,7 +105,9 @@ def _model(folder: Path, vocabulary: int) -> None:
     words.save_pretrained(folder)
 
 
-def one(name: str, vocabulary: int, steps: int) -> dict[str, float]:
+def one(
+    make: Callable[..., Any], vocabulary: int, steps: int, pairs: int = PAIRS
+) -> dict[str, float]:
     """Return seconds of an update, and the peak of memory in MiB that training adds."""
     import torch
     import transformers
@@ -115,18 +118,21 @@ def one(name: str, vocabulary: int, steps: int) -> dict[str, float]:
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
     disable_progress_bars()
-    rows = Dataset.from_list([dict(r) for r in language.preferences(PAIRS * (steps + 2), "train")])
+    rows = Dataset.from_list([dict(r) for r in language.preferences(pairs * (steps + 2), "train")])
     times: list[float] = []
 
     class Clock(transformers.TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             times.append(time.process_time())
 
+        on_prediction_step = on_step_end  # of an evaluation
+
     with tempfile.TemporaryDirectory() as folder:
-        _model(Path(folder) / "model", vocabulary)
+        small_llama(Path(folder) / "model", vocabulary)
         common = {
             "output_dir": folder,
-            "per_device_train_batch_size": PAIRS,
+            "per_device_train_batch_size": pairs,
+            "per_device_eval_batch_size": pairs,
             "max_steps": steps + 2,
             "save_strategy": "no",
             "logging_strategy": "no",
@@ -135,7 +141,7 @@ def one(name: str, vocabulary: int, steps: int) -> dict[str, float]:
             "bf16": False,
             "disable_tqdm": True,
         }
-        trainer = TRAINERS[name](common, rows)
+        trainer = make(common, rows)
         trainer.add_callback(Clock())
         trainer.remove_callback(transformers.trainer_callback.PrinterCallback)
         forget_peak()
@@ -155,19 +161,27 @@ def measure(vocabularies: list[int], steps: int, rounds: int) -> dict[str, dict[
     """Return the fastest and leanest round of every trainer, for each size of vocabulary."""
     found: dict[str, dict[str, float]] = {}
     for name, vocabulary in _turns(vocabularies, rounds):
-        command = [sys.executable, "-m", "benchmarks.language_model", "--one", name]
-        command += ["--vocabulary", str(vocabulary), "--steps", str(steps)]
-        # Freed blocks go back at once, so that a peak is of what was needed.
-        environment = os.environ | {
-            "HF_HUB_OFFLINE": "1",
-            "OMP_NUM_THREADS": "1",
-            "MALLOC_MMAP_THRESHOLD_": "1000000",
-        }
-        ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-        values = json.loads(ran.stdout.splitlines()[-1])
+        asked = ("--one", name, "--vocabulary", str(vocabulary), "--steps", str(steps))
+        values = apart("benchmarks.language_model", *asked)
         key = f"{name}, {vocabulary:,} words"
         best = found.setdefault(key, values)
         found[key] = {figure: min(best[figure], values[figure]) for figure in values}
+    return found
+
+
+def apart(module: str, *arguments: str) -> dict[str, float]:
+    """Return what a module prints in a process of its own.
+
+    Freed blocks go back at once there, so that a peak is of what was needed.
+    """
+    alone = {
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "MALLOC_MMAP_THRESHOLD_": "1000000",
+    }
+    command = (sys.executable, "-m", module, *arguments)
+    ran = subprocess.run(command, capture_output=True, text=True, env=child(alone), check=True)
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
     return found
 
 
@@ -188,7 +202,7 @@ def main() -> None:
     parser.add_argument("--one", choices=list(TRAINERS), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(one(asked.one, asked.vocabulary[0], asked.steps)))
+        print(json.dumps(one(TRAINERS[asked.one], asked.vocabulary[0], asked.steps)))
         return
     found = measure(asked.vocabulary, asked.steps, asked.rounds)
     rows = {

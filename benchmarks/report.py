@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks import acting, generations, processes, pytorch, regimes, training
+from benchmarks import (
+    acting,
+    forward_only,
+    generations,
+    processes,
+    pytorch,
+    regimes,
+    slopes,
+    training,
+)
 from benchmarks.measuring import Machine, Skipped, Table, machine
 from benchmarks.workload import ACCELERATORS, Setting, Workload
 from mpo.errors import unknown
@@ -41,9 +50,11 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "ways": Part(training.ways, quick=False),
         "rollouts": Part(acting.rollouts, quick=False),
         "regimes": Part(regimes.rates, quick=False),
+        "slopes": Part(slopes.memory, quick=False),
         "generation": Part(generations.split),
         "growth": Part(training.growth, quick=False),
         "torch": Part(pytorch.beside),
+        "forward_only": Part(forward_only.memory, quick=False, always=False),
         "evosax": Part(acting.beside_evosax, quick=False),
         "compile": Part(processes.start_up, quick=False),
         "memory": Part(processes.memory, quick=False),

@@ -3,6 +3,7 @@
     MPOTrainer         TRL's DPOTrainer with another loss
     PreferenceTrainer  transformers.Trainer, without TRL
     PairLossModule     what OpenRLHF calls in place of its DPOLoss
+    ForwardOnly        goes before either, in a class's bases: no gradient, forward passes alone
 
 A loss is what `llm_transfer.torch_loss` returns, or the name or path of an objective.
 """
@@ -12,12 +13,19 @@ from typing import Any, Final
 
 # Imported when they are asked for: torch alone takes seconds.
 _WHERE: Final = {
+    "ForwardOnly": "forward_only",
+    "Guide": "perturbation",
+    "Ledger": "ledger",
     "Likelihood": "likelihood",
     "MPOTrainer": "mpo_trainer",
     "PairLossModule": "openrlhf",
+    "Perturbation": "perturbation",
     "PreferenceCollator": "collator",
     "PreferenceTrainer": "preference_trainer",
+    "SeededDescent": "seeded_descent",
+    "change": "perturbation",
     "prepare": "rows",
+    "replay": "seeded_descent",
     "with_reference": "reference",
 }
 

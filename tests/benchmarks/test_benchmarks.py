@@ -71,8 +71,10 @@ SMOKE = [
     pytest.param("work", "ways"),
     pytest.param("work", "generation"),
     pytest.param("work", "torch", marks=[pytest.mark.llm, pytest.mark.slow]),
+    pytest.param("work", "forward_only", marks=[pytest.mark.llm, pytest.mark.slow]),
     pytest.param("work", "growth", marks=pytest.mark.slow),
     pytest.param("work", "memory", marks=pytest.mark.slow),
+    pytest.param("work", "slopes", marks=pytest.mark.slow),
     pytest.param("work", "compile", marks=pytest.mark.slow),
     pytest.param("hopper", "rollouts", marks=pytest.mark.slow),
     pytest.param("hopper", "evosax", marks=pytest.mark.slow),
@@ -381,10 +383,20 @@ def test_language_model(printed, monkeypatch):
     for package in ("torch", "trl"):
         pytest.importorskip(package, reason="needs the [llm] extra")
     name = "PreferenceTrainer, orpo"
-    found = language_model.one(name, language_model.SMALL, steps=1)
+    found = language_model.one(language_model.TRAINERS[name], language_model.SMALL, steps=1)
     assert found["seconds"] > 0
     keys = [f"{one}, 106 words" for one in ("DPOTrainer (TRL)", name)]
     monkeypatch.setattr(language_model, "measure", lambda *_: dict.fromkeys(keys, found))
     rows = printed(language_model)
     assert list(rows) == keys
     assert rows[keys[1]]["x DPOTrainer"] == 1.0
+
+
+@pytest.mark.slow
+def test_forward_passes_hold_a_fraction_of_what_a_gradient_does(work):
+    rows = report.PARTS["slopes"].measure(work).rows
+    few, _, more = next(iter(rows.values()))
+    forward, gradient = rows["forward pass alone"], rows["gradient, Adam"]
+    for name in ("two forward passes", "two forward passes, guided"):
+        assert rows[name][few] < 0.35 * gradient[few]
+        assert rows[name][more] < 1.25 * forward[more]

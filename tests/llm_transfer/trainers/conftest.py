@@ -19,7 +19,7 @@ def _one_thread():
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """Return the folder of a small random Llama and the tokenizer of the small language."""
-    from llm_transfer.language.lexicon import tokenizer
+    from llm_transfer.language.vocabulary import tokenizer
 
     words, path = tokenizer(), tmp_path_factory.mktemp("model")
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def model(folder):
 
 @pytest.fixture(scope="session")
 def rows():
-    from llm_transfer.language.corpus import preferences
+    from envs.language.corpus import preferences
 
     return preferences(96, "train")
 
