@@ -35,11 +35,11 @@ from mpo.train.responses import Responses
 from mpo.train.rounds import opening, rounds_on
 
 ROUNDS, AGENT, RECORD, STATE = "rounds.jsonl", "agent.npz", "record.json", "state.npz"
-PARTS = 20
 POLICY, REWARD = "policy", "reward"
 """Folders of the agent, and of a reward model that is refined, as they were after each stretch: by
 the rounds that were done, paths for `discovery weights`."""
 """At most into how many stretches a training is cut, after each of which it is saved."""
+PARTS = 20
 EPISODES = 64
 
 Told = Callable[[int, int, Mapping[str, float]], None]
@@ -111,10 +111,10 @@ def _carried_out(
     done, spent, rows = _resumed(out, log, carry)
     if done:
         carry = _read(out, carry)
-    with asked_to_stop() as stop:
     elif out is not None:
         _write(out, carry, done, spent)
         while done < rounds:
+    with asked_to_stop() as stop:
             if stop():
                 raise Interrupted(
                     "stopped; the same command goes on" if out else "stopped, and nothing is kept"
@@ -153,11 +153,12 @@ def _carried_out(
         record["last_round"] = {name: float(values[-1]) for name, values in kept.items()}
     if isinstance(source, Graded):
         if isinstance(carry[1], Refining):
-            source = replace(source, grader=replace(source.grader, params=carry[1].model))
-        record["grader"] = _agreement(source)
+        grader = source.grader
+        assert isinstance(grader, Learnt)
+            grader = replace(grader, params=carry[1].model)
+        record["grader"] = _agreement(replace(source, grader=grader))
         if out is not None:
-            assert isinstance(source.grader, Learnt)
-            regime.write(source.grader, out / "reward_model")
+            regime.write(grader, out / "reward_model")
     if out is not None:
         treefile.replace(out / AGENT, treefile.pack(state.params))
         treefile.replace(out / RECORD, (_line(record, indent=1) + "\n").encode())
@@ -245,9 +246,6 @@ def _unpacked(out: Path, like: Any) -> tuple[int, float, Any]:
 
 
 def _write(out: Path, carry: Any, done: int, spent: float) -> None:
-    whole = {"done": jnp.int32(done), "spent": jnp.float32(spent), "carry": carry}
-    treefile.replace(out / STATE, treefile.pack(whole))
-
     moving = {POLICY: carry[0].params}
     if isinstance(carry[1], Refining):
         moving[REWARD] = carry[1].model
@@ -257,3 +255,6 @@ def _write(out: Path, carry: Any, done: int, spent: float) -> None:
 
 def _line(values: Mapping[str, Any], indent: int | None = None) -> str:
     return json.dumps(strict(dict(values)), indent=indent, allow_nan=False)
+    whole = {"done": jnp.int32(done), "spent": jnp.float32(spent), "carry": carry}
+    treefile.replace(out / STATE, treefile.pack(whole))
+

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import jax
 import ml_dtypes
@@ -48,14 +47,14 @@ class Leaf:
     file: Path
     shape: tuple[int, ...]
     dtype: np.dtype
-    open: Callable[[], BufferedIOBase]
+    open: Callable[[], IO[bytes]]
 
     @property
     def size(self) -> int:
         """The number of its entries."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def read(self, stream: BufferedIOBase, count: int) -> Float[np.ndarray, "count"]:
+    def read(self, stream: IO[bytes], count: int) -> Float[np.ndarray, "count"]:
         """Return the next numbers of its stream."""
         with _whole(self.file):
             content = stream.read(count * self.dtype.itemsize)
@@ -170,11 +169,11 @@ def _npz(path: Path) -> dict[str, Leaf]:
     return _filled(found)
 
 
-def _stream(path: Path, name: str) -> BufferedIOBase:
+def _stream(path: Path, name: str) -> IO[bytes]:
     return _npy(path, name)[0]
 
 
-def _npy(path: Path, name: str) -> tuple[BufferedIOBase, tuple[int, ...], bool, np.dtype]:
+def _npy(path: Path, name: str) -> tuple[IO[bytes], tuple[int, ...], bool, np.dtype]:
     """Open an array of an npz file: a stream at its first number, and what its header says."""
     with zipfile.ZipFile(path) as archive:  # an array that is open outlives its archive
         stream = archive.open(f"{name}.npy")
@@ -209,7 +208,7 @@ def _safetensors(folder: Path) -> dict[str, Leaf]:
     return _filled(found)
 
 
-def _at(path: Path, offset: int) -> BufferedIOBase:
+def _at(path: Path, offset: int) -> IO[bytes]:
     file = path.open("rb")
     file.seek(offset)
     return file

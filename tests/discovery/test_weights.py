@@ -226,7 +226,7 @@ def test_principal_components_keep_all_distances():
     points = RNG.normal(size=(14, 60))
     coordinates = measures.factored(points @ points.T)
     apart = [scipy.spatial.distance.pdist(p) for p in (points, coordinates)]
-    np.testing.assert_allclose(*apart, rtol=1e-10)
+    np.testing.assert_allclose(apart[0], apart[1], rtol=1e-10)
     values = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) ** 2
     expected = values / values.sum()
     np.testing.assert_allclose(measures.shares(points @ points.T), expected, atol=1e-12)

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,8 @@ from mpo.train.refinement import shared
 
 TASK = envs.task("token_bandit", vocabulary=20, horizon=5, architecture="positions")
 START, KEY = TASK.agent("reference"), jax.random.key(3)
-MODEL = PolicyScores(TASK.policy)
+POLICY: Any = TASK.policy
+MODEL = PolicyScores(POLICY)
 
 
 @pytree
@@ -131,9 +133,9 @@ def test_a_guided_slope_keeps_away_from_the_change_and_members_are_what_they_are
         alone = one((member, jax.random.key_data(keys[at])), graded(), START)
         np.testing.assert_allclose(together[0][at], alone[0], atol=2e-5)
         np.testing.assert_array_equal(together[1][at], alone[1])
-    plain = replace(
-        algorithm, descent=replace(descent, slope=replace(descent.slope, projected=False))
-    )
+    led_by: Any = descent.slope
+    free_of_it = replace(descent, slope=replace(led_by, projected=False))
+    plain = replace(algorithm, descent=free_of_it)
     free = train(plain, graded(), TASK.policy, keys[0], start=START)[0]
     led = train(algorithm, graded(), TASK.policy, keys[0], start=START)[0]
     assert np.any(np.asarray(free) != np.asarray(led))
