@@ -7,7 +7,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 # Which twentieth of the slow tests `make test` runs beside the others: another one each commit.
 ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))
 
-.PHONY: discover test test-all test-fast check benchmark figures clean
+.PHONY: discover test test-all test-fast check benchmark figures site clean
 
 discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
@@ -35,6 +35,9 @@ figures: .venv/.library  ## those of the README and docs, and worths of what shi
 	.venv/bin/python docs/draw.py
 	.venv/bin/python docs/worth.py
 
+site: .venv/.development  ## the documentation, into build/site: open index.html, no server and no network needed
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
 clean:
 	rm -rf .venv build dist *.egg-info
 
@@ -46,5 +49,5 @@ clean:
 	@touch $@
 
 .venv/.development: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,llm]"
+	$(PIP) -e ".[dev,docs,llm]"
 	@touch .venv/.library $@

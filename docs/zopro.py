@@ -3,6 +3,7 @@
 python docs/zopro.py tune     # at an exact loss: rates, on keys that nothing is reported of
 python docs/zopro.py          # what every way earns, at its tuned rate; writes the table
 python docs/zopro.py sampled  # rates of the rows of `discovery paper zopro-…`, on other seeds
+python docs/zopro.py families # those of its models in `zopro-table-3`
 
 On the bandit the expected return is known, so its difference along a direction is exact. An agent
 makes a first round of 40 gradients, which is what a guided slope is led by; then every way has 200
@@ -162,7 +163,8 @@ def measure(arms: list[str]) -> None:
 # --- what responses tell: rates of the rows of the papers' tables ---------------------------
 
 _ZO = {"descent.slope.epsilon": (0.3, 3.0)}
-_LED = {"descent.slope": "guided", "descent.slope.every": 10}
+_EVERY = "descent.slope.every"
+_LED = {"descent.slope": "guided", _EVERY: 10}
 _REFINED = {
     "training.regime.grader": "learnt",
     "training.regime.model": {"kind": "policy", "learning_rate": 0.03},
@@ -220,6 +222,36 @@ def tune_sampled(names: list[str]) -> None:
         _write(path, held)
 
 
+FAMILIES = {"table": (0.03, 0.1, 0.3, 1.0), "gpt": (3e-4, 1e-3, 3e-3, 1e-2)}
+
+
+def tune_families() -> None:
+    """Try rates of three arms for the models that the bandit's other rates are not meant for."""
+    from discovery.algorithms import described
+    from discovery.algorithms.several import several
+
+    path = OUT.with_name("families-tuned.json")
+    held = json.loads(path.read_text()) if path.exists() else {}
+    arms = {"ppo": ("ppo", {}), "mezo": ("mezo", {}), "guided": ("ppo", {**_LED, _EVERY: 5})}
+    for family, rates in FAMILIES.items():
+        for arm, (algorithm, changes) in arms.items():
+            for rate in rates:
+                if f"{family}, {arm}, {rate:g}" in held:
+                    continue
+                own = {
+                    **changes,
+                    "task.settings.architecture": family,
+                    "descent.learning_rate": rate,
+                    "descent.updates": 300,
+                }
+                config, objective = described(algorithm, "token_bandit", own)
+                found = several(config, objective, range(1000, 1002), timed=False).returns
+                held[f"{family}, {arm}, {rate:g}"] = np.asarray(found, float).round(4).tolist()
+                print(family, arm, rate, held[f"{family}, {arm}, {rate:g}"], flush=True)
+                _write(path, held)
+                jax.clear_caches()
+
+
 def _write(path: Path, held: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(held, indent=None) + "\n")
@@ -250,6 +282,8 @@ if __name__ == "__main__":
     discovery.start()
     if sys.argv[1:2] == ["sampled"]:
         tune_sampled(sys.argv[2:] or list(SAMPLED))
+    elif sys.argv[1:2] == ["families"]:
+        tune_families()
     elif sys.argv[1:2] == ["tune"]:
         tune(sys.argv[2:] or list(ARMS))
     else:

@@ -43,6 +43,20 @@ class Spreading(Protocol):
         ...
 
 
+@runtime_checkable
+class Measuring(Protocol):
+    """A task that measures more of an agent than its return: how long its stories are, say."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The names of what it measures."""
+        ...
+
+    def measured(self, params: Any, starts: Any, keys: Array) -> dict[str, Float[Array, ""]]:
+        """Return what is measured of an agent by name, on starts and keys of its responses."""
+        ...
+
+
 @pytree
 @dataclass(frozen=True)
 class Response:

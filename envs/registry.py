@@ -36,6 +36,9 @@ TASKS: Final[dict[str, Entry]] = {
     "token_bandit": Entry(
         "envs.bandit:TokenBandit", "ten tokens of a hundred near a rewarded one; exact answers"
     ),
+    "language": Entry(
+        "envs.language:Language", "stories of a small language, by a GPT; judged by its rules"
+    ),
     "reach": Entry(
         "envs.toy:Reach", "a point walks to the origin; returns in closed form, for tests"
     ),

@@ -22,6 +22,8 @@ from mpo.named import named
 HEADROOM = 1e-3
 _LOG_ALMOST_ONE = math.log1p(-HEADROOM)
 LOWEST_INVERTED = -60.0
+LARGEST = 60.0
+"""Greatest exponent that is formed of a log-probability or of a margin."""
 
 
 @named

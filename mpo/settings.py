@@ -66,7 +66,10 @@ class Range:
       above, at_least: the least value, which it may not or may be.
       below, at_most: the greatest value, likewise.
       other_than: a value that is left out.
+      clipped: whether the chart between two ends is the setting's share of the way, clipped, in
+        which both ends are points.
       tried: values that a tuning begins with; empty where it leaves the setting alone.
+      unseen: values at which a formula does not name the setting: its role is empty there.
     """
 
     above: float | None = None
@@ -74,7 +77,9 @@ class Range:
     below: float | None = None
     at_most: float | None = None
     other_than: float | None = None
+    clipped: bool = False
     tried: tuple[float, ...] = ()
+    unseen: tuple[float, ...] = ()
 
     def complaint(self, value: object) -> Complaint:
         """Say what is wrong with a value; nothing, if it is in the range or is traced."""
@@ -102,6 +107,8 @@ class Range:
         """Return the free number of a value."""
         array = jnp.asarray(value, float)
         low, high = self._ends()
+        if self.clipped:
+            return (array - low) / (high - low)
         if math.isfinite(low) and math.isfinite(high):
             share = jnp.clip((array - low) / (high - low), _INSIDE, 1 - _INSIDE)
             return jnp.log(share) - jnp.log1p(-share)
@@ -114,6 +121,8 @@ class Range:
     def value(self, free: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Return the value of a free number; any is in the range."""
         low, high = self._ends()
+        if self.clipped:
+            return low + (high - low) * jnp.clip(free, 0, 1)
         if math.isfinite(low) and math.isfinite(high):
             return low + (high - low) * jax.nn.sigmoid(free)
         if math.isfinite(low):
@@ -250,13 +259,16 @@ def number(
     below: float | None = None,
     at_most: float | None = None,
     other_than: float | None = None,
+    clipped: bool = False,
     tried: Sequence[float] = (),
+    unseen: Sequence[float] = (),
 ) -> Any:
     """Declare a numeric setting with its range; it is traced, so batches of it are a `vmap`.
 
     A tuning begins with the values `tried` (`discovery tune`), and grows from there.
     """
-    extent = Range(above, at_least, below, at_most, other_than, tuple(tried))
+    bounds = (above, at_least, below, at_most, other_than)
+    extent = Range(*bounds, clipped, tuple(tried), tuple(unseen))
     return dataclasses.field(default=default, metadata={"check": extent.complaint, "range": extent})
 
 

@@ -166,7 +166,7 @@ def test_at_an_exact_loss_guidance_is_extrapolation() -> None:
     assert led - plain > 0.1
     assert worth["shuffled Δπ"] < plain + 0.03
     assert abs(worth["no projection"] - led) < 0.03
-    assert worth["line search along Δπ"] > led  # there is nothing to guide: the way itself is enough
+    assert worth["line search along Δπ"] > led  # no noise is needed: the way itself is enough
     assert held["SPSA (MeZO)"]["dcos2"] > 50
     again = script["earned"]("off_support", "SPSA (MeZO)", (held["SPSA (MeZO)"]["rate"],), range(2))
     assert again["return"][0] == pytest.approx(held["SPSA (MeZO)"]["return"][:2], abs=2e-3)

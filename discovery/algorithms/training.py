@@ -23,6 +23,7 @@ from discovery.host.stopping import Interrupted, asked_to_stop
 from discovery.search import regime, situation
 from discovery.search.cohort import Cohort, Trained
 from discovery.search.streams import Purpose
+from envs.base import Measuring
 from mpo import treefile
 from mpo.claim import Claim
 from mpo.errors import RequestError
@@ -38,8 +39,8 @@ ROUNDS, AGENT, RECORD, STATE = "rounds.jsonl", "agent.npz", "record.json", "stat
 POLICY, REWARD = "policy", "reward"
 """Folders of the agent, and of a reward model that is refined, as they were after each stretch: by
 the rounds that were done, paths for `discovery weights`."""
-"""At most into how many stretches a training is cut, after each of which it is saved."""
 PARTS = 20
+"""At most into how many stretches a training is cut, after each of which it is saved."""
 EPISODES = 64
 
 Told = Callable[[int, int, Mapping[str, float]], None]
@@ -113,8 +114,8 @@ def _carried_out(
         carry = _read(out, carry)
     elif out is not None:
         _write(out, carry, done, spent)
-        while done < rounds:
     with asked_to_stop() as stop:
+        while done < rounds:
             if stop():
                 raise Interrupted(
                     "stopped; the same command goes on" if out else "stopped, and nothing is kept"
@@ -152,9 +153,9 @@ def _carried_out(
     if kept:
         record["last_round"] = {name: float(values[-1]) for name, values in kept.items()}
     if isinstance(source, Graded):
-        if isinstance(carry[1], Refining):
         grader = source.grader
         assert isinstance(grader, Learnt)
+        if isinstance(carry[1], Refining):
             grader = replace(grader, params=carry[1].model)
         record["grader"] = _agreement(replace(source, grader=grader))
         if out is not None:
@@ -184,6 +185,8 @@ def _worth(ground: Any, state: Any, key: Any, start: Any) -> dict[str, float]:
     if BY_MEAN in measures(task):
         found["return_by_mean_action"] = float(cohort.score(agent, "mean")[0])
         found["log_std"] = float(cohort.log_std([agent])[0, 0])
+    if isinstance(task, Measuring):
+        found |= {name: float(value[0, 0]) for name, value in cohort.beside([agent]).items()}
     found["kl"] = float(divergence(task, state.params, start, jax.random.fold_in(key, 1)))
     return found
 
@@ -252,9 +255,9 @@ def _write(out: Path, carry: Any, done: int, spent: float) -> None:
     for folder, params in moving.items():
         (out / folder).mkdir(exist_ok=True)
         treefile.replace(out / folder / f"{done}.npz", treefile.pack(params))
-
-def _line(values: Mapping[str, Any], indent: int | None = None) -> str:
-    return json.dumps(strict(dict(values)), indent=indent, allow_nan=False)
     whole = {"done": jnp.int32(done), "spent": jnp.float32(spent), "carry": carry}
     treefile.replace(out / STATE, treefile.pack(whole))
 
+
+def _line(values: Mapping[str, Any], indent: int | None = None) -> str:
+    return json.dumps(strict(dict(values)), indent=indent, allow_nan=False)

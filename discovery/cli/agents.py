@@ -127,7 +127,7 @@ def _print(listing: "dict[str, Provenance]", as_json: bool) -> None:
             f"{about.target:g}",
             str(about.measured),
             str(about.measured.episodes),
-            f"{about.steps / 1e6:.1f}M steps",
+            f"{about.steps / 1e6:.1f}M steps" if about.steps >= 1e5 else f"{about.steps:,} steps",
             ", ".join(f"{found} in {task}" for task, found in about.elsewhere.items()),
         )
         for name, about in listing.items()

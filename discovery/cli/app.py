@@ -9,6 +9,7 @@ import typer
 from discovery import plugins
 from discovery.cli import (
     agents,
+    anchor,
     bench,
     data,
     evaluate,
@@ -20,8 +21,8 @@ from discovery.cli import (
     report,
     run,
     train,
-)
     weights,
+)
 from discovery.cli.invocation import carried_out
 from discovery.host.stopping import Interrupted
 from mpo.errors import RequestError
@@ -38,14 +39,15 @@ app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("tune")(evaluate.tune)
+app.command("anchor")(anchor.anchor)
 app.command("landscape")(objectives.landscape)
 app.command("fit")(fit.fit)
 app.command("report")(report.report)
 app.command("paper")(paper.paper)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("weights")(weights.weights)
 app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")
-app.command("weights")(weights.weights)
 app.add_typer(data.app, name="data")
 for entry in importlib.metadata.entry_points(group="discovery.commands"):
     try:  # those of packages that this one may not import

@@ -1,6 +1,9 @@
 """`discovery list`: everything that has a name."""
 
 import inspect
+from collections.abc import Mapping
+
+import typer
 
 import mpo
 from discovery.cli.output import JSON, show_json, show_table
@@ -8,8 +11,18 @@ from mpo.objectives import OBJECTIVES
 from mpo.potentials import POTENTIALS
 
 
-def show(as_json: bool = JSON) -> None:
+def show(
+    family: bool = typer.Option(
+        False, "--family", help="List which point of the wide family each loss is, alone."
+    ),
+    as_json: bool = JSON,
+) -> None:
     """List presets, tasks, kinds of data, algorithms, objectives, potentials and strategies."""
+    if family:
+        from discovery.cli.family import said
+
+        _show({"points of the wide family": said()}, as_json)
+        return
     import envs
     from discovery import algorithms, config
     from discovery.search.strategies import STRATEGIES
@@ -25,6 +38,10 @@ def show(as_json: bool = JSON) -> None:
         "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
         "strategies": {name: entry.about for name, entry in STRATEGIES.items()},
     }
+    _show(found, as_json)
+
+
+def _show(found: Mapping[str, Mapping[str, str]], as_json: bool) -> None:
     if as_json:
         show_json(found)
         return

@@ -36,7 +36,10 @@ class Section(Checked):
         return f"{what}.{name}"
 
 
-MPO = "mpo"
+MPO, WIDE = "mpo", "wide"
+TUNED = "tuned"
+"""Of what a search of the wide family starts from: the best loss that the run is evaluated against,
+as it is tuned."""
 FRESH = "fresh"
 SFT = "sft"
 AFTER = REFERRING, ALL = ("references", "all")
@@ -175,11 +178,20 @@ def _with_contents(path: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
 class Family(Section):
     """The objectives searched: MPO with two learned potentials, from ORPO on; or one by hand.
 
+    Or "wide", of which every hand-made loss is a point, from any of them on.
+
     Attributes:
-      objective: whose settings are moved: "mpo", or a loss made by hand, from its own on.
+      objective: whose settings are moved: "mpo", "wide", or a loss made by hand, from its own on.
       potential: of ψ and φ⁻¹: "basis" or "network" (`mpo.POTENTIALS`).
       temporal: whether they may change as training goes on.
-      settings: of the potential, such as `units` or `library`.
+      settings: of the potential, such as `units` or `library`; of "wide", settings of the loss in
+        place of those of the point it starts from, such as `needs`.
+      start: of "wide", the loss that it starts as: a name, or what was found; or "tuned", the best
+        of `evaluation.against` once they are tuned. If left out, ORPO.
+      free: of "wide", the roles ("psi", "phi_inv", "link") to which a function is added that can
+        be moved, at "objective.psi_free" and so on.
+      anchor: of "wide", the share of chosen responses whose log π, after an SFT of the same data,
+        is below the anchor that the loss gets; if left out, it has none.
       lam: λ, the weight of the preference term.
       over: paths of the settings that are moved, such as "objective.psi", "descent.learning_rate"
         (or "training.hyper.learning_rate") and "training.regime.share"; if left out both
@@ -192,6 +204,17 @@ class Family(Section):
     settings: Settings = field(default_factory=dict)
     lam: float = number(1.0, at_least=0.0)
     over: tuple[str, ...] | None = None
+    start: str | None = None
+    free: tuple[str, ...] = ()
+    anchor: float | None = number(None, at_least=0.0, at_most=1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse settings of the wide family for another one."""
+        super().__post_init__()
+        given = {"start": self.start, "free": self.free, "anchor": self.anchor}
+        for name, value in given.items():
+            if value not in (None, ()) and self.objective != WIDE:
+                raise RequestError(f"family.{name} is of family.objective='wide': give that too")
 
     @property
     def paths(self) -> tuple[str, ...] | None:
@@ -353,6 +376,11 @@ class Config(Checked):
         super().__post_init__()
         if not self.data:
             raise RequestError("a run needs at least one dataset: give data.kind")
+        if self.family.start == TUNED and not self.evaluation.tune:
+            raise RequestError(
+                "family.start='tuned' is the best of evaluation.against as it is tuned: set "
+                "evaluation.tune=true, or name a loss"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -360,6 +388,9 @@ class Config(Checked):
         # As in descriptions from before there was a choice.
         if self.family.objective == MPO:
             del plain["family"]["objective"]
+        if self.family.objective != WIDE:
+            for name in ("start", "free", "anchor"):
+                del plain["family"][name]
         if not self.plugins:
             del plain["plugins"]
         if self.search.action == SAMPLED:

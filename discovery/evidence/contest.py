@@ -12,6 +12,7 @@ from discovery.config.sections import MEAN
 from discovery.evidence.returns import LOG_STD, OF_ACTION, Returns, Store
 from discovery.search.cohort import BOTH, Algorithms, Cohort, actions
 from discovery.search.situation import Situation
+from envs.base import Measuring
 from mpo.objectives import Objective
 from mpo.train import Algorithm, stacked
 
@@ -35,7 +36,7 @@ def evaluate(
     """Train an agent by each algorithm and seed, and return the mean true return of each.
 
     Where agents are measured by sampled actions and by their mean, the return is that of sampled
-    ones; `store` has everything (`measures`).
+    ones; `store` has everything (`all_measures`).
 
     Seed s has the same initialisation, minibatches and episodes under every algorithm, so
     that differences are paired. With several datasets a return is the mean over them. All
@@ -54,7 +55,7 @@ def evaluate(
         that their task has.
     """
     cohort, store = Cohort(situation, episodes), store or Store()
-    wanted = measures(situation.task, action)
+    wanted = all_measures(situation.task, action)
     chunk = min(CHUNK, len(seeds))
     for name, one in algorithms.items():
         missing = [seed for seed in seeds if not store.has(name, seed, wanted)]
@@ -77,6 +78,12 @@ def measures(task: envs.Task, action: str = BOTH) -> tuple[str, ...]:
     return (*(OF_ACTION[one] for one in found), *((LOG_STD,) if MEAN in found else ()))
 
 
+def all_measures(task: envs.Task, action: str = BOTH) -> tuple[str, ...]:
+    """Return `measures`, and what the task measures beside where nothing less is asked for."""
+    more = task.measures if isinstance(task, Measuring) and action == BOTH else ()
+    return (*measures(task, action), *more)
+
+
 def measured(
     cohort: Cohort, algorithms: Algorithms, keys: Key[Array, "agents"], wanted: Iterable[str]
 ) -> dict[str, Float[np.ndarray, "datasets agents"]]:
@@ -93,4 +100,7 @@ def measured(
     }
     if LOG_STD in {*wanted}:
         found[LOG_STD] = cohort.log_std(trained)
+    task = cohort.situation.task
+    if isinstance(task, Measuring) and {*task.measures} & {*wanted}:
+        found |= cohort.beside(trained)
     return found

@@ -12,7 +12,7 @@ import numpy as np
 
 from discovery.config import Config
 from discovery.evidence import stage
-from discovery.evidence.contest import evaluate, measures
+from discovery.evidence.contest import all_measures, evaluate
 from discovery.evidence.returns import Store
 from discovery.evidence.table import Table
 from discovery.host.processes import all_devices, machine
@@ -92,7 +92,7 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
             f"it has, so that pairs of seeds may differ by more than the loss: {'; '.join(changed)}"
         )
     seeds = range(asked.seeds)
-    needed = measures(situation.task_of(asked.config), asked.action)
+    needed = all_measures(situation.task_of(asked.config), asked.action)
     known = all(store.has(name, seed, needed) for name in asked.contestants for seed in seeds)
     before = earlier(asked, out) if known and out is not None else None
     if not known:

@@ -19,7 +19,8 @@ Returns = Mapping[str, Float[np.ndarray, "seeds"]]
 
 MEASURES = RETURN, BY_MEAN, LOG_STD = ("return", "return by mean action", "log-std")
 """What is measured of an agent: its mean true return as it acts, and by its mean action alone; how
-its actions spread, a mean over their entries. Columns of the file."""
+its actions spread, a mean over their entries. Columns of the file, which may have others after
+them: what a task measures beside."""
 OF_ACTION: Mapping[str, str] = {SAMPLED: RETURN, MEAN: BY_MEAN}
 """The return that agents earn by an action."""
 
@@ -45,7 +46,7 @@ class Store:
         try:
             whole = same_text("\n".join(self._log.texts()) if primary() else "")
             header, *rows = list(csv.reader(io.StringIO(whole, newline=""))) or [[*_NAMED]]
-            if tuple(header[:2]) != _NAMED or {*header[2:]} - {*MEASURES}:
+            if tuple(header[:2]) != _NAMED or (header[2:] and not {*header[2:]} & {*MEASURES}):
                 raise ValueError("its columns are others")
             self._columns = tuple(header[2:])
             for name, seed, *values in rows:
@@ -84,7 +85,11 @@ class Store:
     def measures(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return what was measured of every agent of some objectives."""
         own = [known for (name, _), known in self._known.items() if name in {*names}]
-        return tuple(m for m in MEASURES if own and all(m in known for known in own))
+        return tuple(m for m in self.known() if own and all(m in known for known in own))
+
+    def known(self) -> tuple[str, ...]:
+        """Return what was measured of any agent: `MEASURES` first."""
+        return _in_order(measure for own in self._known.values() for measure in own)
 
     def add(
         self,
@@ -98,7 +103,7 @@ class Store:
             self._known[name, seed] = self._known.get((name, seed), {}) | own
         if self._log is None or not primary():
             return
-        wider = tuple(m for m in MEASURES if m in measured or m in self._columns)
+        wider = _in_order([*self._columns, *measured])
         if wider != self._columns:
             self._columns = wider
             self._log.path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +119,11 @@ class Store:
 
     def _line(self, agent: tuple[str, int]) -> str:
         return _as_csv([*agent, *self.texts(*agent, self._columns)])
+
+
+def _in_order(measures: Iterable[str]) -> tuple[str, ...]:
+    found = dict.fromkeys(measures)
+    return tuple(dict.fromkeys([*(m for m in MEASURES if m in found), *found]))
 
 
 def _said(value: float) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +31,7 @@ class Row:
       by_mean: of the returns by the mean action; `None`, if they were not measured.
       by_mean_gap: how much more it earns than the first, by the mean action.
       log_std: how the agents' actions spread; `None`, if they do not or it was not measured.
+      beside: what the task measures beside returns, by name.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Row:
     by_mean: Mean | None = None
     by_mean_gap: Difference | None = None
     log_std: Mean | None = None
+    beside: Mapping[str, Mean] = field(default_factory=dict)
 
     def whole(self, first: "Row") -> bool:
         """Return whether no agent failed: if one did, the pairs left are no fair sample."""
@@ -70,6 +72,7 @@ class Table:
         by_mean: Returns | None = None,
         log_std: Returns | None = None,
         action: str = SAMPLED,
+        beside: Mapping[str, Returns] | None = None,
     ) -> "Table":
         """Return the table of these returns; of what else was measured of the agents, if it was."""
         first, *_ = returns
@@ -91,6 +94,7 @@ class Table:
                 mean(name, by_mean),
                 gap(name, by_mean),
                 mean(name, log_std),
+                {m: statistics.mean(found[name]) for m, found in (beside or {}).items()},
             )
             for name, own in returns.items()
         )
@@ -106,12 +110,15 @@ class Table:
         notes: Mapping[str, str] | None = None,
     ) -> "Table":
         """Return the table of what is known of all these agents."""
-        known = [m for m in MEASURES if all(store.has(n, s, [m]) for n in names for s in seeds)]
+        every = [(name, seed) for name in names for seed in seeds]
+        known = [m for m in store.known() if all(store.has(n, s, [m]) for n, s in every)]
         found = {measure: store.returns(names, seeds, measure) for measure in known}
         spread = found.get(LOG_STD)
+        beside = {measure: own for measure, own in found.items() if measure not in MEASURES}
         if RETURN not in found:
             return cls.of(found[BY_MEAN], levels, notes, log_std=spread, action=MEAN)
-        return cls.of(found[RETURN], levels, notes, found.get(BY_MEAN), spread)
+        by_mean = found.get(BY_MEAN)
+        return cls.of(found[RETURN], levels, notes, by_mean, spread, beside=beside)
 
     def columns(self) -> tuple[str, ...]:
         """Return the titles of the columns."""
@@ -120,7 +127,9 @@ class Table:
         titles = ["objective", "settings", own, f"more than {first.name}", "95 %", HOLM]
         if first.by_mean is not None:
             titles += ["by mean action", f"more than {first.name}", "95 %", HOLM]
-        return tuple(titles if first.log_std is None else [*titles, "log-std"])
+        if first.log_std is not None:
+            titles.append("log-std")
+        return (*titles, *(name.replace("_", " ") for name in first.beside))
 
     def cells(self) -> Iterator[tuple[str, ...]]:
         """Return the texts of each row, the levels last."""
@@ -135,6 +144,7 @@ class Table:
                 texts += [str(row.by_mean), *gap]
             if row.log_std is not None:
                 texts.append(f"{row.log_std.mean:.2f}")
+            texts += [str(row.beside[name]) for name in first.beside]
             yield tuple(texts)
         blank = [""] * (len(self.columns()) - 3)
         for name, value in self.levels.items():
@@ -151,7 +161,7 @@ class Table:
             {
                 name: value
                 for name, value in asdict(row).items()
-                if value is not None or name == "gap"
+                if name == "gap" or value not in (None, {})
             }
             for row in self.rows
         ]
@@ -170,6 +180,7 @@ class Table:
                 by_mean=_read(Mean, held.get("by_mean")),
                 by_mean_gap=_read(Difference, held.get("by_mean_gap")),
                 log_std=_read(Mean, held.get("log_std")),
+                beside={n: Mean(**numbers(own)) for n, own in held.get("beside", {}).items()},
             )
             for held in values["rows"]
         )

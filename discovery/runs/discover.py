@@ -11,6 +11,7 @@ from discovery.evidence import stage
 from discovery.host.processes import all_devices, primary
 from discovery.host.stopping import asked_to_stop
 from discovery.runs import finish, loop, selection, trackers
+from discovery.runs.beginning import beginning
 from discovery.runs.folder import Folder
 from discovery.runs.result import Result, stored
 from discovery.runs.watch import Everyone, Rates, Stopper
@@ -58,7 +59,7 @@ def discover(
         )
         watcher.phase("preparing the data")
         ground = stage.prepare(config, Purpose.DISCOVERY, all_devices())
-        search = Search(config, ground)
+        search = Search(config, ground, beginning(config, ground, folder, watcher))
         watcher.phase("searching")
         progress = loop.climb(search, folder, watcher, stop)
         ending = Everyone([Stopper(stop), watcher])

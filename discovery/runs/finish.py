@@ -15,8 +15,8 @@ from discovery.evidence import (
     trajectory,
     tuning,
 )
-from discovery.evidence.contest import measures
-from discovery.evidence.returns import BY_MEAN, LOG_STD, RETURN
+from discovery.evidence.contest import all_measures
+from discovery.evidence.returns import BY_MEAN, LOG_STD, MEASURES, RETURN
 from discovery.evidence.tuned_file import tuned_into
 from discovery.host.processes import all_devices, machine, primary
 from discovery.runs.folder import Folder
@@ -46,7 +46,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         key = streams.key(Purpose.SELECTION, config.seed)
         seen = trajectory.record(algorithm, search.situation, key)
     asked = config.evaluation
-    tuned = _tuned(config, watcher, folder) if asked.tune else {}
+    tuned = tuned_against(config, watcher, folder) if asked.tune else {}
     watcher.phase("preparing other data")
     ground = stage.prepare(config, Purpose.EVALUATION, all_devices())
     compared = {FOUND: algorithm, **contestants(asked.against, config, tuned)}
@@ -66,7 +66,7 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         for path in config.family.paths or ()
         if not path.startswith("objective.")
     }
-    measured = {m: store.returns(compared, seeds, m) for m in measures(ground.task)}
+    measured = {m: store.returns(compared, seeds, m) for m in all_measures(ground.task)}
     return Result(
         objective=algorithm.objective,
         selected=selected,
@@ -78,12 +78,13 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         beside=beside,
         by_mean=measured.get(BY_MEAN, {}),
         log_std=measured.get(LOG_STD, {}),
+        measured={name: own for name, own in measured.items() if name not in MEASURES},
         stage=stage.described(config),
         data=[situation.described(config, one, Purpose.EVALUATION) for one in config.data],
     )
 
 
-def _tuned(config: Config, watcher: Watcher, folder: Folder) -> dict[str, Tuned]:
+def tuned_against(config: Config, watcher: Watcher, folder: Folder) -> dict[str, Tuned]:
     """Tune the objectives that the run is evaluated against, on data of their own draw."""
     names = config.evaluation.against
     episodes = min(tuning.EPISODES, config.evaluation.episodes)

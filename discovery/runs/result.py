@@ -32,6 +32,8 @@ class Result:
       returns: mean true return of the agent of each seed, by name of the objective.
       by_mean: the same by the agents' mean action; empty, where it was not measured.
       log_std: how the agents' actions spread; empty, where they do not.
+      measured: what the task measures beside returns, by the name of the measure and of the
+        objective.
       stage: what agents were trained by before, as `evidence.stage.described` says; empty, if by
         nothing.
       data: what each dataset is that the comparison is on, as `situation.described` says; empty in
@@ -53,6 +55,7 @@ class Result:
     beside: Mapping[str, float] = field(default_factory=dict)
     by_mean: Returns = field(default_factory=dict)
     log_std: Returns = field(default_factory=dict)
+    measured: Mapping[str, Returns] = field(default_factory=dict)
     stage: Mapping[str, Any] = field(default_factory=dict)
     data: Sequence[Mapping[str, Any]] = ()
 
@@ -67,7 +70,7 @@ class Result:
             for found in (self.returns, self.by_mean, self.log_std)
         )
         assert returns is not None
-        return Table.of(returns, levels, notes, by_mean, log_std)
+        return Table.of(returns, levels, notes, by_mean, log_std, beside=self.measured)
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the objective and the trajectory as plain JSON values."""
@@ -84,6 +87,16 @@ class Result:
                 for name, found in measured.items()
                 if found or name == "returns"
             },
+            **(
+                {
+                    "measured": {
+                        measure: {objective: _nullable(values) for objective, values in own.items()}
+                        for measure, own in self.measured.items()
+                    }
+                }
+                if self.measured
+                else {}
+            ),
             "authors": dict(self.authors),
             **({"stage": dict(self.stage)} if self.stage else {}),
             **({"data": [dict(one) for one in self.data]} if self.data else {}),
@@ -114,6 +127,7 @@ def found(folder: Folder) -> Result:
             tuned={n: Tuned.from_json(one) for n, one in held.get("tuned", {}).items()},
             by_mean=_arrays(held.get("returns_by_mean_action", {})),
             log_std=_arrays(held.get("log_std", {})),
+            measured={name: _arrays(own) for name, own in held.get("measured", {}).items()},
             stage=held.get("stage", {}),
             data=held.get("data", ()),
         )

@@ -16,7 +16,7 @@ import envs
 from discovery.config.sections import ACTIONS, MEAN, SAMPLED
 from discovery.host.processes import gathered
 from discovery.search.situation import Situation, begin
-from envs.base import Spreading
+from envs.base import Measuring, Spreading
 from mpo.errors import RequestError, unknown
 from mpo.pytree import pytree
 from mpo.train import Algorithm, Source, population, train
@@ -92,6 +92,11 @@ class Cohort:
         whole = [gathered(one.finite) for one in trained]
         return np.where(np.stack(whole), np.stack(found), np.nan)
 
+    def beside(self, trained: Sequence[Trained]) -> dict[str, Float[np.ndarray, "datasets agents"]]:
+        """Return what the task measures of agents beside their return, in the same episodes."""
+        found = [{n: gathered(v) for n, v in self._measuring(one).items()} for one in trained]
+        return {name: np.stack([one[name] for one in found]) for name in found[0]}
+
     def train(
         self, algorithms: Algorithms, keys: Key[Array, "agents"], dataset: int = 0
     ) -> Trained:
@@ -125,6 +130,11 @@ class Cohort:
     def _scoring(self) -> Population:
         s = self.situation
         return _scoring(s.task, self.episodes, s.training.way, s.training.chunk, s.devices)
+
+    @property
+    def _measuring(self) -> Population:
+        s = self.situation
+        return _measuring(s.task, self.episodes, s.training.way, s.training.chunk, s.devices)
 
 
 def actions(task: envs.Task, asked: str = BOTH) -> tuple[str, ...]:
@@ -164,6 +174,12 @@ def _scoring(task: envs.Task, episodes: int, way: str, chunk: int, devices: Mesh
     return population(one, way, chunk=chunk, devices=devices)
 
 
+@lru_cache(maxsize=32)
+def _measuring(task: envs.Task, episodes: int, way: str, chunk: int, devices: Mesh) -> Population:
+    one = partial(_measured, task=task, episodes=episodes)
+    return population(one, way, chunk=chunk, devices=devices)
+
+
 def _trained(
     member: tuple[Algorithm, Array],
     source: Source | None,
@@ -180,8 +196,19 @@ def _trained(
 
 
 def _scored(agent: Trained, *, task: envs.Task, episodes: int) -> Float[Array, ""]:
+    starts, keys = _episodes(agent, task, episodes)
+    returns = jax.vmap(partial(task.score, agent.params))(starts, keys)
+    return jnp.where(agent.finite, jnp.mean(returns), jnp.nan)
+
+
+def _measured(agent: Trained, *, task: envs.Task, episodes: int) -> dict[str, Float[Array, ""]]:
+    assert isinstance(task, Measuring)
+    found = task.measured(agent.params, *_episodes(agent, task, episodes))
+    return {name: jnp.where(agent.finite, value, jnp.nan) for name, value in found.items()}
+
+
+def _episodes(agent: Trained, task: envs.Task, episodes: int) -> tuple[Any, Array]:
+    """Return where the episodes that measure an agent start, and what they are drawn from."""
     where, how = jax.random.split(jax.random.wrap_key_data(agent.key))
     starts = jax.vmap(task.start)(jax.random.split(where, episodes))
-    score = jax.vmap(partial(task.score, agent.params))
-    returns = score(starts, jax.random.split(how, episodes))
-    return jnp.where(agent.finite, jnp.mean(returns), jnp.nan)
+    return starts, jax.random.split(how, episodes)

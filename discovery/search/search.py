@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 import mpo
 from discovery.config import Config, Family
-from discovery.config.sections import MPO
+from discovery.config.sections import MPO, TUNED, WIDE
 from discovery.search import situation, strategies, streams
 from discovery.search.cohort import Algorithms, Cohort, Trained, actions
 from discovery.search.situation import Situation
@@ -20,10 +20,13 @@ from discovery.search.strategies import Strategy
 from discovery.search.streams import Purpose
 from mpo import paths
 from mpo.errors import RequestError
-from mpo.objectives import Objective
+from mpo.objectives import Objective, Wide
+from mpo.objectives.points import point
 from mpo.pytree import pytree
+from mpo.settings import build
 from mpo.train import Algorithm
 
+ORPO = "orpo"
 PROBES = 2
 """Agents' worth of members that ride along in a generation: the middle of the search, and where
 it began. They see the same data and episodes as the members, and take no part in the search."""
@@ -58,15 +61,24 @@ class Measured:
     start: float
 
 
-def searched(family: Family) -> Objective:
+def searched(family: Family, begun: Objective | None = None) -> Objective:
     """Return the objective that a search of the family starts from.
 
-    ORPO by learned potentials, or a loss made by hand as it stands.
+    ORPO by learned potentials, a loss made by hand as it stands, or the point of the wide family
+    that a loss is.
+
+    Args:
+      family: that is searched.
+      begun: the loss of that point, where it is not the one that the family names.
 
     Raises:
       RequestError: the loss or the potential is unknown, cannot be searched or has no such
         settings.
     """
+    if family.objective == WIDE:
+        named = mpo.objective(ORPO if family.start in (None, TUNED) else str(family.start))
+        wide = point(begun or named, free=family.free, temporal=family.temporal)
+        return build(Wide, "objective 'wide'", {**vars(wide), **family.settings})
     if family.objective != MPO:
         return mpo.objective(family.objective)
     parts = {
@@ -110,15 +122,17 @@ class Search:
     Attributes:
       config: the run's description.
       situation: where agents are trained.
+      begun: what the search starts from, where the description does not say it alone.
     """
 
     config: Config
     situation: Situation
+    begun: Algorithm | None = None
 
     @cached_property
     def plan(self) -> "Moved":
         """What is moved, and from where."""
-        start = self.situation.algorithm(searched(self.config.family))
+        start = self.begun or self.situation.algorithm(searched(self.config.family))
         return moved(start, self.config.family)
 
     @cached_property
@@ -130,7 +144,7 @@ class Search:
     @cached_property
     def strategy(self) -> Strategy:
         """The strategy that moves ζ."""
-        return built(self.config)
+        return built(self.config, self.plan.zeta)
 
     def algorithm(self, zeta: Float[Array, "parameters"]) -> Algorithm:
         """Return the algorithm with these parameters."""
@@ -252,9 +266,15 @@ class Search:
         )
 
 
-def built(config: Config) -> Strategy:
-    """Return the strategy of a run, or say what is wrong with it; nothing is computed."""
-    zeta = moved(situation.algorithm(config, searched(config.family)), config.family).zeta
+def built(config: Config, zeta: Float[Array, "parameters"] | None = None) -> Strategy:
+    """Return the strategy of a run, or say what is wrong with it; nothing is computed.
+
+    Args:
+      config: the run's description.
+      zeta: what is moved, at its start, where the description does not say it alone.
+    """
+    if zeta is None:
+        zeta = moved(situation.algorithm(config, searched(config.family)), config.family).zeta
     asked = config.search
     actions(situation.task_of(config), asked.action)
     final = (asked.final_sigma, asked.final_learning_rate)

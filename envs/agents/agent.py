@@ -23,7 +23,8 @@ class Measurement:
     episodes: int
 
     def __str__(self) -> str:
-        return f"{self.mean:,.0f} ± {self.standard_error:,.0f}"
+        digits = 3 if abs(self.mean) < 10 else 0
+        return f"{self.mean:,.{digits}f} ± {self.standard_error:,.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Provenance:
 
     Attributes:
       task: the task it was trained on.
-      backend: the physics backend it was trained and measured on.
+      backend: the physics backend it was trained and measured on; "none" without physics.
       target: the return it was kept for.
       seed: the seed of its training.
       steps: environment steps it was trained for.

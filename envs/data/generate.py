@@ -20,6 +20,10 @@ from mpo.errors import RequestError
 CHUNK_BYTES = 2**28
 """A chunk's steps stay below this; a few chunks, in flight and in conversion, stay below 2 GiB."""
 
+LARGE = 2**20
+"""Bytes of parameters from which on they are not copied for each response: every author answers
+every start, and the answer of the one that was cast is taken."""
+
 IN_FLIGHT = 2
 """Chunks computed at once: a rollout, step after step, keeps little more than one core busy."""
 
@@ -180,12 +184,21 @@ def _make(
 def _respond(
     task: Task, agents: PyTree[Array], who: Int[Array, "C K"], keys: Array
 ) -> dict[str, Array]:
+    leaves = jax.tree.leaves(agents)
+    large = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) > LARGE * leaves[0].shape[0]
+
     def row(who: Int[Array, " K"], key: PRNGKeyArray) -> dict[str, Array]:
         start_key, _, *respond_keys = _keys(key, who.size)
         start = task.start(start_key)
 
         def respond(author: Int[Array, ""], key: PRNGKeyArray) -> Any:
-            return task.respond(jax.tree.map(lambda leaf: leaf[author], agents), start, key)
+            def of(agent: Any) -> Any:
+                return task.respond(jax.tree.map(lambda leaf: leaf[agent], agents), start, key)
+
+            if not large:
+                return of(author)
+            every = [of(agent) for agent in range(leaves[0].shape[0])]
+            return jax.tree.map(lambda *found: jnp.stack(found)[author], *every)
 
         response = jax.vmap(respond)(who, jnp.stack(respond_keys))
         starts = {f"start.{i}": leaf for i, leaf in enumerate(jax.tree.leaves(start))}

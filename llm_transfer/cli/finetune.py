@@ -78,7 +78,9 @@ def finetune(
     trainer: Annotated[str, typer.Option(help="transformers or trl.")] = "transformers",
     lora: Annotated[int, typer.Option(help="Rank of adapters to train; 0: all weights.")] = 0,
     dtype: Annotated[str, typer.Option(help="Of the weights.")] = "float32",
-    scale: Annotated[str, typer.Option(help="Of the tiny models: test, small, million.")] = "small",
+    scale: Annotated[
+        str, typer.Option(help="Of the tiny models: test, small, million, shipped.")
+    ] = "small",
     threads: Annotated[int, typer.Option(help="Threads of torch; 0: as many as it likes.")] = 0,
     as_json: bool = JSON,
 ) -> None:

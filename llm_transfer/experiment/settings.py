@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import mpo
-from llm_transfer.language.recipes import SCALES
+from llm_transfer.language.recipes import SCALES, SHIPPED
 from mpo.errors import RequestError
 from mpo.settings import Checked, count, number, one_of
 
@@ -78,7 +78,7 @@ class Settings(Checked):
     trainer: str = one_of("transformers", TRAINERS)
     lora: int = count(0, at_least=0)
     dtype: str = one_of("float32", DTYPES)
-    scale: str = one_of("small", SCALES)
+    scale: str = one_of("small", (*SCALES, SHIPPED))
 
     what: ClassVar[str] = "the experiment"
 

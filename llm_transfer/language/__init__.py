@@ -12,11 +12,11 @@ import importlib
 from typing import Any, Final
 
 _WHERE: Final = {
-    "SCALES": "recipes",
-    "models": "siblings",
-    "preferences": "corpus",
-    "reward": "judge",
-    "tokenizer": "lexicon",
+    "SCALES": "llm_transfer.language.recipes",
+    "models": "llm_transfer.language.siblings",
+    "preferences": "envs.language.corpus",
+    "reward": "envs.language.judge",
+    "tokenizer": "llm_transfer.language.vocabulary",
 }
 
 __all__ = list(_WHERE)
@@ -25,4 +25,4 @@ __all__ = list(_WHERE)
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return getattr(importlib.import_module(_WHERE[name]), name)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from llm_transfer.language.corpus import texts
+from envs.language.corpus import texts
 from llm_transfer.language.recipes import Recipe
 from llm_transfer.threads import threads
 

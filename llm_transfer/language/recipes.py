@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from llm_transfer.language.corpus import Care
+from envs.language.corpus import Care
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Recipe:
     learning_rate: float = 3e-3
     seed: int = 0
 
+
+SHIPPED: Final = "shipped"
+"""The scale of models that are not trained here: writers of the task `language`."""
 
 # A recipe of each model, by scale. `small` takes about two minutes on one core, `test` seconds.
 SCALES: Final[dict[str, dict[str, Recipe]]] = {

@@ -111,7 +111,11 @@ def _like_fresh(objective: Objective) -> Objective:
 
     def fresh() -> Objective:
         own = vars(objective).items()
-        parts = {name: part.fresh() for name, part in own if isinstance(part, Potential)}
+        parts = {
+            name: part.fresh() if isinstance(part, Potential) else None
+            for name, part in own
+            if part is None or isinstance(part, Potential)
+        }
         return build(type(objective), "objective", static | parts)
 
     fields = dataclasses.fields(objective)

@@ -31,6 +31,11 @@ class sigmoid(sympy.Function):
 
     is_real = True
 
+    @classmethod
+    def eval(cls, *arguments: sympy.Expr) -> sympy.Expr | None:
+        """Return ½ at zero, where a role is empty."""
+        return sympy.S.Half if arguments[0] == 0 else None
+
     def _eval_rewrite_as_exp(self, x: sympy.Expr, **hints: Any) -> sympy.Expr:
         return 1 / (1 + sympy.exp(-x))
 

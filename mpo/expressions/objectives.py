@@ -18,7 +18,7 @@ from mpo.expressions.tracing import RESERVED, Follower
 from mpo.mirror import Numeric
 from mpo.named import NAMED
 from mpo.objectives import Objective
-from mpo.potentials import Potential
+from mpo.potentials import Potential, Role
 
 INPUTS: Final = (
     "logp_w", "logp_l", "len_w", "len_l", "ref_logp_w", "ref_logp_l", "reward_w", "reward_l",
@@ -100,7 +100,9 @@ def _settings(objective: Objective) -> tuple[dict[str, float], dict[str, Potenti
                 f"{np.size(value)} numbers"
             )
         elif not field.metadata.get("static") and _is_number(value):
-            numbers[field.name] = float(value)
+            extent = field.metadata.get("range")
+            if extent is None or float(value) not in extent.unseen:
+                numbers[field.name] = float(value)
     return numbers, potentials
 
 
@@ -127,9 +129,13 @@ def _called(potentials: dict[str, Potential]) -> dict[str, Potential]:
 def _with_name(potential: Potential, name: str) -> Potential:
     kind: Any = type(potential)
 
-    def at(log_x: Any, progress: Any) -> Any:
+    def of_log_x(log_x: Any, progress: Any) -> Any:
         return potential(log_x, progress)
 
+    def of_margin(margin: Any, progress: Any) -> Any:
+        return potential(margin, progress)
+
+    at = of_margin if name.startswith(Role.LINK) else of_log_x
     at.__name__ = at.__qualname__ = name
     whole = jax.jit(at)
     body = {"__call__": lambda self, log_x, progress=0.0: whole(log_x, progress)}

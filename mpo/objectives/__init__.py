@@ -28,7 +28,7 @@ from mpo.objectives.direct import (
     Hinge,
     RobustDPO,
 )
-from mpo.objectives.mirror import MPO, ClosedForm, MPOReference
+from mpo.objectives.mirror import MPO, TAMPO, ClosedForm, MPOReference
 from mpo.objectives.policy_gradient import GRPO, PPO, Reinforce, Unlikelihood
 from mpo.objectives.reference_free import CPO, ORPO, SFT, AlphaPO, BetaORPO, SimPO
 from mpo.objectives.reward_aware import (
@@ -40,6 +40,7 @@ from mpo.objectives.reward_aware import (
     RPOSquared,
 )
 from mpo.objectives.weighted import AWR, GCE, FilteredSFT, WeightedSFT
+from mpo.objectives.wide import Wide
 from mpo.registering import enter
 
 K = TypeVar("K", bound=type[Objective])
@@ -53,7 +54,7 @@ OBJECTIVES: Final[dict[str, type[Objective]]] = {
         NCA, BCOPair, KTOPair, APOZero, APODown, SPPO,
         DistillDPO, RPOSquared, RPOBackward, RPOForward, RPOLeaveOneOut, RPOMirror, WDPO,
         FilteredSFT, AWR, Unlikelihood, Reinforce, PPO, GRPO,
-        MPO, MPOReference, ClosedForm,
+        MPO, MPOReference, ClosedForm, TAMPO, Wide,
     )
 }  # fmt: skip
 
@@ -104,6 +105,7 @@ __all__ = [
     "RPO",
     "SFT",
     "SPPO",
+    "TAMPO",
     "WDPO",
     "APODown",
     "APOZero",
@@ -129,5 +131,6 @@ __all__ = [
     "SimPO",
     "Unlikelihood",
     "WeightedSFT",
+    "Wide",
     "register_objective",
 ]

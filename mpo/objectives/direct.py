@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective, given, log_ratio, margin, per_step_loss
+from mpo.potentials import links
 from mpo.pytree import pytree
 from mpo.settings import Number, number, switch
 
@@ -193,9 +194,7 @@ class EXO(Referring):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied, flipped = self.pulled(c), self.label_smoothing
-        right = sigmoid(implied) * (log_sigmoid(implied) - jnp.log1p(-flipped))
-        return right + sigmoid(-implied) * (log_sigmoid(-implied) - jnp.log(flipped))
+        return links.exo(self.pulled(c), self.label_smoothing)
 
 
 @final
@@ -217,10 +216,7 @@ class DiscoPOP(Referring):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.pulled(c)
-        positive = implied / self.tau
-        exponential = jnp.exp(log_sigmoid(positive) - implied)  # which no margin overflows
-        return exponential - sigmoid(-positive) * log_sigmoid(implied)
+        return links.discopop(self.pulled(c), self.tau)
 
 
 @final
@@ -242,9 +238,7 @@ class ROPO(Referring):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        implied = self.pulled(c)
-        bounded = self.alpha * sigmoid(-implied) - log_sigmoid(implied)
-        return 4 * self.alpha / jnp.square(1 + self.alpha) * bounded
+        return links.ropo(self.pulled(c), self.alpha)
 
 
 @final

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from typing_extensions import override
 
 from mpo.comparison import Comparison
+from mpo.logspace import log_odds
 from mpo.objectives.base import Loss, Objective, given, margin
 from mpo.potentials.base import Potential
 from mpo.potentials.named import Log
@@ -95,6 +96,34 @@ class ClosedForm(Objective):
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
         preference = log_sigmoid(self.beta * margin(c.logp))
         return -self.alpha * c.logp[0] - self.lam * preference
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class TAMPO(Objective):
+    """-(1 - s) log π(y_w) - s λ log σ(log odds π(y_w) - log odds π(y_l)), s = t^p: TA-MPO.
+
+    From imitation to preference in the course of training, t from 0 to 1, after the time-aware
+    objectives of Alfano et al. (2025), with the two terms of ORPO. p → 0 is preference alone,
+    p → ∞ SFT.
+
+    Attributes:
+      lam: λ, the weight of the preference term.
+      turn: p; above 1 imitation lasts, below 1 preference comes early.
+    """
+
+    name: ClassVar = "ta_mpo"
+
+    lam: Number = number(1.0, at_least=0.0, tried=(0.03, 0.3, 1.0, 3.0, 30.0))
+    turn: Number = number(1.0, above=0.0, tried=(0.3, 1.0, 3.0))
+    length_normalise: bool = switch(True)
+
+    @override
+    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
+        done = progress**self.turn
+        preference = log_sigmoid(margin(log_odds(c.logp)))
+        return -(1 - done) * c.logp[0] - done * self.lam * preference
 
 
 def _margin(

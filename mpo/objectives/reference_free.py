@@ -9,13 +9,10 @@ from jaxtyping import Array, Float
 from typing_extensions import override
 
 from mpo.comparison import Comparison
-from mpo.logspace import log_odds
+from mpo.logspace import LARGEST, log_odds
 from mpo.objectives.base import Loss, Objective, margin, per_step_loss
 from mpo.pytree import pytree
 from mpo.settings import Number, number, switch
-
-LARGEST = 60.0
-"""Greatest exponent that is formed of log-probabilities."""
 
 
 @final

@@ -5,8 +5,10 @@ an objective is a distance between the two that the partition function drops out
 (RPO, Eqs. 4-7). Explicit rewards need not agree with the ranking.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from types import MappingProxyType
+from typing import ClassVar, Final, final
 
 import jax.numpy as jnp
 from jax.lax import stop_gradient
@@ -18,6 +20,54 @@ from mpo.comparison import Comparison
 from mpo.objectives.base import Loss, Objective, given, log_ratio, margin
 from mpo.pytree import pytree
 from mpo.settings import Number, number
+
+Rewards = Float[Array, "k"]
+
+
+def backward(implied: Rewards, explicit: Rewards) -> Loss:
+    """Return KL(softmax(b) ‖ softmax(a))."""
+    log_q_a, log_q_b = log_softmax(implied), log_softmax(explicit)
+    q_b = jnp.exp(log_q_b)
+    # Rewards far apart give q = 0 with log q = -inf at most in the limit: 0 · log 0 = 0.
+    entropy = jnp.sum(jnp.where(q_b > 0, q_b * log_q_b, 0))
+    return entropy - jnp.sum(jnp.where(q_b > 0, q_b * log_q_a, 0))
+
+
+def forward(implied: Rewards, explicit: Rewards) -> Loss:
+    """Return KL(softmax(a) ‖ softmax(b))."""
+    log_q_a, log_q_b = log_softmax(implied), log_softmax(explicit)
+    return jnp.sum(jnp.exp(log_q_a) * (log_q_a - log_q_b))
+
+
+def left_out(implied: Rewards, explicit: Rewards) -> Loss:
+    """Return ½ Σ_k (â_k - b̂_k)²."""
+    gap = implied - explicit
+    others = (jnp.sum(gap) - gap) / (gap.shape[0] - 1)
+    return jnp.sum(jnp.square(gap - others)) / 2
+
+
+def mirrored(implied: Rewards, explicit: Rewards, saturation: Number) -> Loss:
+    """Return ½ Σ_k S_k², with the slope of Σ_k S_k (a_k - ā)."""
+
+    def potential(values: Rewards) -> Rewards:
+        apart = (values - jnp.mean(values)) * (values.size / (values.size - 1))
+        return saturation * jnp.tanh(apart / saturation)
+
+    score = stop_gradient(potential(implied) - potential(explicit))
+    apart = implied - jnp.mean(implied)
+    return jnp.sum(jnp.square(score)) / 2 + jnp.sum(score * (apart - stop_gradient(apart)))
+
+
+DISTANCES: Final[Mapping[str, Callable[[Rewards, Rewards, Number], Loss]]] = MappingProxyType(
+    {
+        "backward": lambda a, b, s: backward(a, b),
+        "forward": lambda a, b, s: forward(a, b),
+        "left_out": lambda a, b, s: left_out(a, b),
+        "mirror": mirrored,
+    }
+)
+"""Distances between all K implied and explicit rewards, by name; of a saturation, where one has it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +132,7 @@ class RPOBackward(RewardAware):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        log_q_a, log_q_b = log_softmax(self.implied(c)), log_softmax(self.explicit(c))
-        q_b = jnp.exp(log_q_b)
-        # Rewards far apart give q = 0 with log q = -inf at most in the limit: 0 · log 0 = 0.
-        entropy = jnp.sum(jnp.where(q_b > 0, q_b * log_q_b, 0))
-        return entropy - jnp.sum(jnp.where(q_b > 0, q_b * log_q_a, 0))
+        return backward(self.implied(c), self.explicit(c))
 
 
 @final
@@ -103,9 +149,7 @@ class RPOLeaveOneOut(RewardAware):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        gap = self.implied(c) - self.explicit(c)
-        others = (jnp.sum(gap) - gap) / (gap.shape[0] - 1)
-        return jnp.sum(jnp.square(gap - others)) / 2
+        return left_out(self.implied(c), self.explicit(c))
 
 
 @final
@@ -122,8 +166,7 @@ class RPOForward(RewardAware):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        log_q_a, log_q_b = log_softmax(self.implied(c)), log_softmax(self.explicit(c))
-        return jnp.sum(jnp.exp(log_q_a) * (log_q_a - log_q_b))
+        return forward(self.implied(c), self.explicit(c))
 
 
 @final
@@ -146,11 +189,4 @@ class RPOMirror(RewardAware):
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        a, b = self.implied(c), self.explicit(c)
-        score = stop_gradient(self._potential(a) - self._potential(b))
-        apart = a - jnp.mean(a)
-        return jnp.sum(jnp.square(score)) / 2 + jnp.sum(score * (apart - stop_gradient(apart)))
-
-    def _potential(self, values: Float[Array, "k"]) -> Float[Array, "k"]:
-        apart = (values - jnp.mean(values)) * (values.size / (values.size - 1))
-        return self.saturation * jnp.tanh(apart / self.saturation)
+        return mirrored(self.implied(c), self.explicit(c), self.saturation)

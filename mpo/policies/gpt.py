@@ -63,10 +63,12 @@ class GPTPolicy:
 
     Attributes:
       vocabulary: number of different tokens, V.
-      length: tokens in a response, T; also the most positions it can attend to.
+      length: tokens in a response, T.
       layers: transformer blocks.
       heads: attention heads of a block.
       width: size of the embedding, a multiple of `heads`.
+      context: tokens in the context, P; one alone is a scalar.
+      window: the most tokens it has places for; if left out, the P + T − 1 that it needs.
     """
 
     vocabulary: int
@@ -74,54 +76,69 @@ class GPTPolicy:
     layers: int = 3
     heads: int = 3
     width: int = 48
+    context: int = 1
+    window: int | None = None
+
+    @property
+    def seen(self) -> int:
+        """How many tokens it is given: the context, and all of a response but the last."""
+        return self.context + self.length - 1
 
     def init(self, key: PRNGKeyArray) -> Any:
         """Draw weights as GPT-2 does: normal(0.02), smaller where a block adds to its input."""
-        blank = jnp.zeros(self.length, jnp.int32)
+        blank = jnp.zeros(self.seen, jnp.int32)
         return self._network().init(key, blank, blank)["params"]
 
     def logits(
-        self, params: Any, context: Integer[Array, ""], tokens: Integer[Array, " T"]
+        self, params: Any, context: Integer[Array, "*context"], tokens: Integer[Array, " T"]
     ) -> Float[Array, "T V"]:
         """Return the unnormalised log-probabilities of each position, given what precedes it."""
-        position = jnp.arange(self.length, dtype=jnp.int32)
+        position = jnp.arange(self.seen, dtype=jnp.int32)
         logits = self._network().apply({"params": params}, preceding(context, tokens), position)
         assert isinstance(logits, jax.Array)  # no collection is mutable, so nothing else returns
-        return logits
+        return logits[self.context - 1 :]
 
     def log_prob(
-        self, params: Any, context: Integer[Array, ""], tokens: Integer[Array, " T"]
+        self, params: Any, context: Integer[Array, "*context"], tokens: Integer[Array, " T"]
     ) -> Float[Array, " T"]:
         """Return log π(y_t | x, y_<t) of each token."""
         log_probs = jax.nn.log_softmax(self.logits(params, context, tokens))
         return log_probs[jnp.arange(self.length), tokens.astype(jnp.int32)]
 
     def sample(
-        self, params: Any, key: PRNGKeyArray, context: Integer[Array, ""]
+        self, params: Any, key: PRNGKeyArray, context: Integer[Array, "*context"]
     ) -> Integer[Array, " T"]:
         """Draw a response; keys and values of the earlier tokens are kept, not recomputed."""
         network = self._network(decode=True)
+        before = jnp.atleast_1d(jnp.asarray(context, jnp.int32))
+        positions = jnp.arange(self.seen, dtype=jnp.int32)
+
+        def read(cache: Any, at: tuple[Array, Array]) -> tuple[Any, Array]:
+            token, position = at
+            state = {"params": params, "cache": cache}
+            logits, updated = network.apply(state, token[None], position[None], mutable=["cache"])
+            return updated["cache"], logits[0]
 
         def step(carry: Any, at: tuple[Array, Array]) -> tuple[Any, Array]:
             token, cache = carry
             position, noise = at
-            state = {"params": params, "cache": cache}
-            logits, updated = network.apply(state, token[None], position[None], mutable=["cache"])
-            drawn = jnp.argmax(logits[0] + noise).astype(jnp.int32)
-            return (drawn, updated["cache"]), drawn
+            cache, logits = read(cache, (token, position))
+            drawn = jnp.argmax(logits + noise).astype(jnp.int32)
+            return (drawn, cache), drawn
 
+        cache = self._empty_cache()
+        if self.context > 1:
+            cache, _ = jax.lax.scan(read, cache, (before[:-1], positions[: self.context - 1]))
         noise = jax.random.gumbel(key, (self.length, self.vocabulary), jnp.float32)
-        positions = jnp.arange(self.length, dtype=jnp.int32)
-        carry = (jnp.asarray(context, jnp.int32), self._empty_cache())
-        return jax.lax.scan(step, carry, (positions, noise))[1]
+        places = positions[self.context - 1 :]
+        return jax.lax.scan(step, (before[-1], cache), (places, noise))[1]
 
     def _network(self, decode: bool = False) -> Transformer:
-        return Transformer(
-            self.vocabulary, self.length, self.layers, self.heads, self.width, decode
-        )
+        window = self.seen if self.window is None else self.window
+        return Transformer(self.vocabulary, window, self.layers, self.heads, self.width, decode)
 
     def _empty_cache(self) -> Any:
-        blank = jnp.zeros(self.length, jnp.int32)
+        blank = jnp.zeros(self.seen, jnp.int32)
         key = jax.eval_shape(lambda: jax.random.key(0))
         network = self._network(decode=True)
         shapes = jax.eval_shape(network.init, key, blank, blank)["cache"]

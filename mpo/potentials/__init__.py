@@ -11,7 +11,8 @@ from typing import Any, Final, overload
 from mpo.errors import RequestError, unknown
 from mpo.potentials.base import OmegaPotential, Potential, Role
 from mpo.potentials.basis import FUNCTIONS, BasisPotential
-from mpo.potentials.named import Euclidean, Log, Logit, Tsallis
+from mpo.potentials.links import LINKS, DiscoPOPLink, EXOLink, Link, ROPOLink
+from mpo.potentials.named import Euclidean, Log, Logit, Power, Tsallis
 from mpo.potentials.network import ACTIVATIONS, NetworkPotential
 from mpo.registering import enter
 from mpo.settings import build
@@ -23,6 +24,11 @@ POTENTIALS: Final[dict[str, Maker]] = {
     "logit": Logit,
     "euclidean": Euclidean,
     "tsallis": Tsallis,
+    "power": Power,
+    "link": Link,
+    "exo_link": EXOLink,
+    "discopop_link": DiscoPOPLink,
+    "ropo_link": ROPOLink,
     "network": NetworkPotential.orpo,
     "basis": BasisPotential.orpo,
 }
@@ -86,14 +92,20 @@ def _class(maker: Maker) -> Any:
 __all__ = [
     "ACTIVATIONS",
     "FUNCTIONS",
+    "LINKS",
     "POTENTIALS",
     "BasisPotential",
+    "DiscoPOPLink",
+    "EXOLink",
     "Euclidean",
+    "Link",
     "Log",
     "Logit",
     "NetworkPotential",
     "OmegaPotential",
     "Potential",
+    "Power",
+    "ROPOLink",
     "Role",
     "Tsallis",
     "kinds",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
+from jax.nn import log_sigmoid
 from jaxtyping import Array, Float
 from typing_extensions import override
 
@@ -18,15 +19,20 @@ from mpo.settings import Checked
 
 
 class Role(StrEnum):
-    """Where a potential stands: ψ acts on the chosen response, φ⁻¹ compares the two."""
+    """Where a potential stands: ψ acts on the chosen response, φ⁻¹ compares the two.
+
+    The link g acts on a margin in place of log x, in `wide` alone.
+    """
 
     PSI = "psi"
     PHI_INV = "phi_inv"
+    LINK = "link"
 
 
 ORPO: Final[dict[Role, Callable[[Float[Array, "*n"]], Float[Array, "*n"]]]] = {
     Role.PSI: lambda log_x: log_x,
     Role.PHI_INV: log_odds,
+    Role.LINK: log_sigmoid,
 }
 
 

@@ -135,8 +135,12 @@ class BasisPotential(Potential):
         temporal: bool = False,
         positive: str = "shifted_log",
     ) -> "BasisPotential":
-        """Return a combination of few functions at its ORPO setting: log x for ψ, logit for φ⁻¹."""
-        one = {Role.PSI: "log", Role.PHI_INV: "logit"}[named_role(role)]
+        """Return a combination of few functions at its ORPO setting.
+
+        That is log x for ψ, logit for φ⁻¹, and log σ for a link.
+        """
+        orpo = {Role.PSI: "log", Role.PHI_INV: "logit", Role.LINK: "log_sigmoid"}
+        one = orpo[named_role(role)]
         return cls.of({one: 1.0}, library=library, temporal=temporal, positive=positive)
 
     @override

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from typing_extensions import override
 
-from mpo.logspace import HEADROOM, log1mexp, log_odds
-from mpo.potentials.base import OmegaPotential, Progress
+from mpo.logspace import HEADROOM, LARGEST, log1mexp, log_odds, log_probability
+from mpo.potentials.base import OmegaPotential, Potential, Progress
 from mpo.pytree import pytree
-from mpo.settings import Number, number
+from mpo.settings import Number, number, switch
 
 _EDGE = math.log1p(-HEADROOM)  # from this log x on, the odds have another form
 _ODDS_AT_EDGE = _EDGE - math.log(HEADROOM)
@@ -155,6 +155,31 @@ class Tsallis(ClosedFormPotential):
         """Return (x^α - 1) / (α (α - 1)) - (x - 1) / (α - 1)."""
         power = self.alpha - 1
         return (jnp.expm1(self.alpha * log_x) / self.alpha - jnp.expm1(log_x)) / power
+
+
+@final
+@pytree
+@dataclass(frozen=True)
+class Power(Potential):
+    """(x^p - 1)/p: the ψ of generalised cross-entropy, the φ⁻¹ of AlphaPO; log x as p → 0.
+
+    The Tsallis potential of α = 1 + p, finite everywhere.
+
+    Attributes:
+      exponent: p.
+      tangent: whether a density above one is read by its tangent (`mpo.logspace`); if not, only
+        exponents that would overflow are cut.
+    """
+
+    exponent: Number = number(0.5, other_than=0.0)
+    tangent: bool = switch(True)
+
+    @override
+    def __call__(self, log_x: Float[Array, ""], progress: Progress = 0.0) -> Float[Array, ""]:
+        """Return (x^p - 1)/p."""
+        if self.tangent:
+            return jnp.expm1(self.exponent * log_probability(log_x)) / self.exponent
+        return jnp.expm1(jnp.minimum(self.exponent * log_x, LARGEST)) / self.exponent
 
 
 def _x_times(log_x: Float[Array, ""], value: Float[Array, ""]) -> Float[Array, ""]:

@@ -63,9 +63,9 @@ class NetworkPotential(Potential):
 
     The hidden units are split equally among nine increasing activations: x, (x)₊², x³,
     (x)₊^½, (x)₊^⅓, log (x)₊, e^x, tanh x and log(clip(x) / (1 - clip(x))). `orpo` is log x
-    for ψ and log(x / (1 - x)) for φ⁻¹. Since every kernel is ≥ 0, f increases whatever the
-    parameters. Weights are divided by n, the units per activation, so that one
-    perturbation means the same at any width.
+    for ψ, log(x / (1 - x)) for φ⁻¹ and log σ(log x) for a link, whose log x is a margin. Since
+    every kernel is ≥ 0, f increases whatever the parameters. Weights are divided by n, the
+    units per activation, so that one perturbation means the same at any width.
 
     Temporally aware (`temporal`), a unit sees s_j x + v_j x·n/N + b_j with v_j ≥ -s_j. This
     is written as the slope (1 - t) s_j + t e_j at progress t = n/N, with e_j = s_j + v_j ≥ 0.
@@ -80,7 +80,7 @@ class NetworkPotential(Potential):
       bias: b, shape [9, n].
       output: free parameters of w, shape [9, n].
       skip: free parameter of a.
-      role: whether it stands for ψ or for φ⁻¹.
+      role: whether it stands for ψ, for φ⁻¹ or for a link.
       positive: name of the parametrisation of s, e, w and a (`mpo.nonnegative`).
     """
 
@@ -108,7 +108,7 @@ class NetworkPotential(Potential):
         search lets them in: s = e log-normal around 1, b normal of standard deviation ½.
 
         Args:
-          role: "psi" or "phi_inv".
+          role: "psi", "phi_inv" or "link".
           units: hidden units, a multiple of 9.
           temporal: whether the potential may change with progress.
           positive: parametrisation of the weights.

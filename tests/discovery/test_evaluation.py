@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +22,7 @@ import mpo
 from discovery import config
 from discovery.evidence import Store, Table, evaluate, tune, tuned_file, tuning
 from discovery.evidence import evaluation as folder
-from discovery.evidence.contest import measures
+from discovery.evidence.contest import all_measures, measures
 from discovery.evidence.evaluation import Evaluation, earlier, run
 from discovery.evidence.returns import BY_MEAN, LOG_STD, RETURN
 from discovery.evidence.tuned_file import read_tuned, tuned_into
@@ -30,6 +33,7 @@ from discovery.search import situation, streams
 from discovery.search.cohort import Cohort, actions
 from discovery.search.search import Search
 from discovery.search.streams import Purpose
+from envs.toy import Reach
 from mpo.claim import locked
 from mpo.errors import RequestError
 from mpo.objectives import OBJECTIVES
@@ -504,6 +508,34 @@ def test_an_evaluation_measures_by_both_actions_and_tells_the_noise(ground, tmp_
     assert Table.from_json(json.loads(json.dumps(table.as_json()))) == table
     (line,) = table.cells()
     assert len(line) == len(table.columns()) == 11
+
+
+@dataclass(frozen=True)
+class Paced(Reach):
+    """Walk to the origin, and tell how far the first step went."""
+
+    name: ClassVar[str] = "paced"
+    measures: ClassVar[tuple[str, ...]] = ("pace",)
+
+    def measured(self, params, starts, keys):
+        walks = jax.vmap(self.respond, (None, 0, 0))(params, starts, keys)
+        return {"pace": jnp.mean(jnp.linalg.norm(walks.outputs[:, 0], axis=-1))}
+
+
+def test_what_a_task_measures_beside_returns_is_kept_and_shown(ground, tmp_path):
+    paced = dataclasses.replace(ground, task=Paced())
+    path = tmp_path / "returns.csv"
+    returns = evaluate(contestants("orpo", "sft"), paced, KEY, range(2), 4, Store(path))
+    store = Store(path)
+    assert store.measures(["orpo"]) == (RETURN, BY_MEAN, LOG_STD, "pace")
+    assert all(0 < store.get("orpo", seed, "pace") < 10 for seed in range(2))
+    usual = evaluate(contestants("orpo", "sft"), ground, KEY, range(2), 4)
+    np.testing.assert_array_equal(returns["orpo"], usual["orpo"])
+    table = Table.stored(store, ["orpo", "sft"], range(2))
+    assert table.columns()[-1] == "pace"
+    assert all(len(line) == len(table.columns()) for line in table.cells())
+    assert Table.from_json(json.loads(json.dumps(table.as_json()))) == table
+    assert measures(Paced(), "mean") == all_measures(Paced(), "mean")
 
 
 def test_tokens_have_no_mean():

@@ -237,6 +237,38 @@ def test_a_loss_made_by_hand_is_searched_over_what_a_tuning_covers(tiny):
     np.testing.assert_allclose(rates[1], rates[0] * np.e, rtol=1e-5)
 
 
+@pytest.mark.parametrize("start", ["dpo", "gce", "found/bandit-shuffled"])
+def test_a_search_of_the_wide_family_starts_at_any_loss(tiny, start):
+    """And moves what is named, with rate and free functions beside it."""
+    over = [
+        "objective.lam",
+        "objective.kappa",
+        "objective.psi_free",
+        "training.hyper.learning_rate",
+    ]
+    family = {"objective": "wide", "start": start, "free": ["psi"], "over": over}
+    asked = {f"family.{name}": value for name, value in family.items()}
+    described = config.changed(tiny, asked)
+    assert config.from_json(described.as_json()) == described
+    begun = situation.algorithm(described, searched(described.family))
+    plan = moved(begun, described.family)
+    assert plan.zeta.shape == (3 + 8,)
+    c = mpo.Comparison(jnp.array([-8.0, -9.5]), jnp.array([4, 5]), jnp.array([-9.0, -9.0]))
+    found, expected = plan.rebuild(plan.zeta).objective, mpo.objective(start)
+    np.testing.assert_allclose(found(c, 0.3), expected(c, 0.3), rtol=1e-5)
+    other = plan.rebuild(plan.zeta + 0.5)
+    assert other.objective.needs == found.needs
+    assert other.descent.learning_rate > 0.04
+
+
+def test_settings_of_the_wide_family_are_for_it_alone(tiny):
+    with pytest.raises(RequestError, match=r"family\.start is of family\.objective='wide'"):
+        config.changed(tiny, {"family.start": "dpo"})
+    wide = {"family.objective": "wide", "family.start": "tuned"}
+    with pytest.raises(RequestError, match=r"set evaluation\.tune=true"):
+        config.changed(tiny, wide)
+
+
 def test_rewards_in_standard_units_have_no_scale(tiny):
     plain = search_of(tiny)
     scaled = search_of(config.changed(tiny, {"training.rewards": "standard"}))

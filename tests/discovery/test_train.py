@@ -77,7 +77,7 @@ def test_the_names_are_for_physics_too(name, task):
 
 
 @pytest.mark.parametrize("name", algorithms.names())
-@pytest.mark.parametrize("task", ["token_bandit", "hopper", "three_legged_ant"])
+@pytest.mark.parametrize("task", ["token_bandit", "hopper", "three_legged_ant", "language"])
 def test_as_they_ship_rounds_fill_the_updates_and_nothing_contradicts(name, task):
     config, objective = algorithms.described(name, task)
     made = regime.renewal(envs.task(task, **config.task.settings), config.training)
@@ -254,7 +254,7 @@ def test_any_algorithm_takes_its_direction_from_another_slope(slope, capsys):
 
 def test_a_slope_keeps_what_another_has_too_and_unknown_ones_are_refused():
     config, _ = algorithms.described("zopro", "token_bandit", {"descent.slope": "spsa"})
-    assert config.training.hyper["slope"] == {"name": "spsa", "epsilon": 1.0}
+    assert config.training.hyper["slope"] == {"name": "spsa", "epsilon": 0.3}
     unknown = algorithms.described("zopro", "token_bandit", {"descent.slope": "spas"})
     with pytest.raises(RequestError, match="spsa"):
         algorithms.carry_out(*unknown)

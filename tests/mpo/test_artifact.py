@@ -28,6 +28,11 @@ NAMED = {
     "logit": {},
     "euclidean": {"slope": 0.7},
     "tsallis": {"alpha": 1.3},
+    "power": {"exponent": -0.3, "tangent": False},
+    "link": {"kind": "hinge"},
+    "exo_link": {"label_smoothing": 0.1},
+    "discopop_link": {"tau": 0.3},
+    "ropo_link": {"alpha": 3.0},
 }
 POTENTIALS = [
     *((name, settings) for name, settings in NAMED.items()),

@@ -146,6 +146,13 @@ BY_HAND: dict[str, tuple[dict[str, Any], Any]] = {
         {"alpha": 0.7, "beta": 1.5, "lam": 0.2},
         0.7 * 2.0 - 0.2 * log_expit(1.5 * (-2.0 + 3.0)),
     ),
+    "ta_mpo": ({"lam": 0.3, "turn": 2.0}, 2.0),  # it begins as imitation
+    "wide": (
+        {"psi": Log(), "phi_inv": Logit(), "lam": 0.3, "gamma": 0.5, "noise": 0.2},
+        2.0
+        - 0.3 * 0.8 * log_expit(ODDS[0] - ODDS[1] - 0.5)
+        - 0.3 * 0.2 * log_expit(ODDS[1] - ODDS[0] + 0.5),
+    ),
 }
 
 
@@ -184,8 +191,8 @@ def test_jit_and_vmap_change_nothing(name, k):
     np.testing.assert_allclose(slopes[2], one, rtol=1e-10, atol=1e-14)
 
 
-# Those that are left out have no number to set.
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("sft", "reinforce")])
+# Those that are left out have no number to set, or none that is felt at the start.
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("sft", "reinforce", "ta_mpo")])
 def test_a_grid_of_settings_is_a_vmap(name):
     objectives = [mpo.objective(name), mpo.objective(name)]
     numeric = [

@@ -17,18 +17,39 @@ def test_default_is_as_large_as_gpt_nano():
     assert size == 3 * block + (100 + 10 + 100) * width + 2 * width
 
 
-@pytest.mark.parametrize(("layers", "heads", "width"), [(1, 1, 4), (2, 3, 12)])
-def test_drawing_with_the_cache_follows_the_full_forward_pass(layers, heads, width):
-    policy = GPTPolicy(9, 6, layers, heads, width)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        GPTPolicy(9, 6, 1, 1, 4),
+        GPTPolicy(9, 6, 2, 3, 12),
+        GPTPolicy(9, 6, 2, 3, 12, context=4, window=20),
+    ],
+)
+def test_drawing_with_the_cache_follows_the_full_forward_pass(policy):
     shapes = jax.eval_shape(policy.init, jax.random.key(0))
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), shapes)
-    key, context = jax.random.key(3), jnp.int32(4)
+    key, context = jax.random.key(3), jnp.array([4, 1, 7, 4], jnp.int32)[-policy.context :]
+    context = context[0] if policy.context == 1 else context
     tokens = jax.jit(policy.sample)(params, key, context)
     noise = jax.random.gumbel(key, (6, 9), jnp.float32)
     perturbed = jax.jit(policy.logits)(params, context, tokens) + noise
     np.testing.assert_array_equal(tokens, jnp.argmax(perturbed, axis=-1))
     assert len(set(np.asarray(tokens).tolist())) > 1
+
+
+def test_a_policy_reads_all_of_its_context_and_a_shorter_response_as_a_longer_one():
+    long = GPTPolicy(9, 6, 1, 1, 4, context=3, window=12)
+    short = GPTPolicy(9, 2, 1, 1, 4, context=3, window=12)
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(long.init, jax.random.key(0))
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), shapes)
+    context, tokens = jnp.array([1, 2, 3], jnp.int32), jnp.array([4, 5, 6, 7, 8, 0], jnp.int32)
+    whole = long.log_prob(params, context, tokens)
+    np.testing.assert_allclose(short.log_prob(params, context, tokens[:2]), whole[:2], rtol=1e-5)
+    for place in range(3):
+        other = long.log_prob(params, context.at[place].set(0), tokens)
+        assert not np.allclose(other[0], whole[0], rtol=1e-4)
 
 
 def test_a_new_agent_is_nearly_uniform():

@@ -1,9 +1,10 @@
 """The judge: how good a story is, by the rules of the language. The truth, not a model of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from llm_transfer.language.lexicon import (
+from envs.language.lexicon import (
     ADJECTIVES,
     CONNECTIVES,
     DEFINITE,
@@ -15,7 +16,7 @@ from llm_transfer.language.lexicon import (
     animal_forms,
     verb_forms,
 )
-from llm_transfer.language.stories import Request, understood
+from envs.language.stories import Request, understood
 
 _VERBS: Final = verb_forms()
 _ANIMALS: Final = animal_forms()
@@ -75,13 +76,22 @@ class Verdict:
 
     @property
     def reward(self) -> float:
-        """Two thirds for keeping to the rules, their mean, and one third for colour.
+        """What the story is worth, in [0, 1]."""
+        worth: float = worth_of(vars(self))
+        return worth
 
-        Whoever keeps to the rules writes what is likely; a taste is needed for preferences
-        to ask for more than that, as those of people do.
-        """
-        rules = [value for name, value in vars(self).items() if name != "colour"]
-        return (1 - TASTE) * sum(rules) / len(rules) + TASTE * self.colour
+
+def worth_of(parts: Mapping[str, Any]) -> Any:
+    """Return two thirds for keeping to the rules, their mean, and one third for colour.
+
+    Whoever keeps to the rules writes what is likely; a taste is needed for preferences
+    to ask for more than that, as those of people do.
+
+    Args:
+      parts: of a `Verdict`, by name and in its order; numbers or arrays.
+    """
+    rules = [value for name, value in parts.items() if name != "colour"]
+    return (1 - TASTE) * sum(rules) / len(rules) + TASTE * parts["colour"]
 
 
 def reward(prompt: str, response: str) -> float:

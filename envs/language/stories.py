@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from llm_transfer.language.lexicon import (
+from envs.language.lexicon import (
     ADJECTIVES,
     ANIMALS,
     ANSWER,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from random import Random
 
-from llm_transfer.language.judge import reward
-from llm_transfer.language.stories import Author, Request, request, write
+from envs.language.judge import reward
+from envs.language.stories import Author, Request, request, write
 
 Row = dict[str, str]
 Care = tuple[float, float]  # the least and the greatest; one author is anywhere between
@@ -14,12 +14,12 @@ COLOUR: Care = (0.0, 0.6)
 STREAMS = {"pretraining": 0, "train": 1, "validation": 2, "test": 3}
 
 
-def texts(care: Care, seed: int) -> Iterator[tuple[str, str]]:
+def texts(care: Care, seed: int, colour: Care = COLOUR) -> Iterator[tuple[str, str]]:
     """Yield prompts and stories without end."""
     random = _random("pretraining", seed)
     while True:
         asked = request(random)
-        yield asked.prompt, write(asked, _author(care, random), random)
+        yield asked.prompt, write(asked, _author(care, random, colour), random)
 
 
 def preferences(rows: int, split: str, care: Care = (0.75, 0.95), seed: int = 0) -> list[Row]:
@@ -43,8 +43,8 @@ def _row(asked: Request, care: Care, random: Random) -> Row:
             return {"prompt": asked.prompt, "chosen": f" {better}", "rejected": f" {worse}"}
 
 
-def _author(care: Care, random: Random) -> Author:
-    return Author(random.uniform(*care), random.uniform(*COLOUR))
+def _author(care: Care, random: Random, colour: Care = COLOUR) -> Author:
+    return Author(random.uniform(*care), random.uniform(*colour))
 
 
 def _random(split: str, seed: int) -> Random:

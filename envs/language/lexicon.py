@@ -1,34 +1,9 @@
-"""The words of a small language, what each demands of the others, and their tokenizer."""
+"""The words of a small language, and what each demands of the others."""
 
-from typing import Any, Final
+from typing import Final
 
-PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
-
-# A prompt and a story in one conversation: what messages hold, and the end of the last answer.
-TEMPLATE = (
-    "{% for m in messages %}{{ m['content'] }}"
-    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% else %}{{ ' ' }}{% endif %}{% endfor %}"
-)
-
-
-def tokenizer() -> Any:
-    """Return the tokenizer, as `transformers` has it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {word: i for i, word in enumerate((PAD, END, UNKNOWN, *words()))}
-    fast = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    fast.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=fast,
-        pad_token=PAD,
-        eos_token=END,
-        unk_token=UNKNOWN,
-        chat_template=TEMPLATE,
-        clean_up_tokenization_spaces=False,
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
+PAD, END, UNKNOWN = SPECIAL = ("<pad>", "</s>", "<unk>")
+"""Tokens that are no words: what fills up, what ends a response, what is not known."""
 
 ANIMALS: Final = {
     "fox": "foxes", "owl": "owls", "bear": "bears", "hare": "hares", "wolf": "wolves",
@@ -89,3 +64,8 @@ def words() -> list[str]:
     found += [*CONNECTIVES, *COUNTS.values(), *INDEFINITE.values(), *PRONOUN.values()]
     found += [DEFINITE, STOP, ASK, COLON, COMMA, ANSWER]
     return list(dict.fromkeys(found))
+
+
+def vocabulary() -> dict[str, int]:
+    """Return the number of every token: those that are no words, then the words."""
+    return {token: number for number, token in enumerate((*SPECIAL, *words()))}
