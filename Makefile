@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	-c constraints.txt
 
-# Which twentieth of the slow tests `make test` runs beside the others: another one each commit.
+# Which fortieth of the slow tests, and fifth of the sweeps, `make test` runs: others each commit.
 ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))
 
 .PHONY: discover test test-all test-fast check benchmark figures site clean
@@ -12,7 +12,7 @@ ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || e
 discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
 
-test: .venv/.development  ## what CI runs: all but the slow tests, and a twentieth of those
+test: .venv/.development  ## what CI runs: all but the slow tests and sweeps, and a part of those
 	.venv/bin/python -m pytest -m "slow or not slow" --rotate $(ROTATE) -n auto --dist loadfile --durations 15
 
 test-all: .venv/.development  ## every test, also what guards against releases of other packages

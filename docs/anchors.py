@@ -4,7 +4,7 @@ python docs/anchors.py hopper          # found elsewhere, used there; minutes on
 python docs/anchors.py three_legged_ant
 
 The anchor of a task is what 95 % of its chosen responses stay below in log π of a step, after an
-SFT. Anchored, a loss bends at the same distance from it as at home; scaled, too, in log π of an
+SFT at the preset's rate, which is the tuned one (docs/results/tuned). Anchored, a loss bends at the same distance from it as at home; scaled, too, in log π of an
 entry of an action. What every agent earned is in docs/results/transfer/anchors.json.
 """
 
@@ -17,14 +17,14 @@ import numpy as np
 
 import discovery
 import mpo
-from discovery.evidence.anchoring import anchored
+from discovery.evidence import stage
 from discovery.evidence.statistics import estimate
 from discovery.host.processes import all_devices
 from discovery.search import situation
 from discovery.search.streams import Purpose
 from mpo.objectives import Objective
 from mpo.objectives.points import point
-from mpo.train.anchor import QUANTILE, Anchor
+from mpo.train.anchor import Anchor, anchor
 
 PRESETS = {"token_bandit": "quick", "hopper": "hopper-small", "three_legged_ant": "tla-small"}
 FOUND = {
@@ -44,7 +44,10 @@ def anchors() -> dict[str, Anchor]:
         if task not in held.setdefault("anchors", {}):
             described = discovery.describe(preset)
             ground = situation.prepare(described, Purpose.DISCOVERY, all_devices())
-            held["anchors"][task] = anchored(described, ground, QUANTILE)._asdict()
+            rate = float(described.training.hyper["learning_rate"])
+            agent = stage.agent(ground, rate, Purpose.DISCOVERY, described.seed, 0)
+            found = anchor(ground.sources[0], ground.task.policy, agent)
+            held["anchors"][task] = found._asdict()
             _write(held)
     return {task: Anchor(**one) for task, one in held["anchors"].items()}
 

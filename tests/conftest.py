@@ -36,7 +36,7 @@ hypothesis.settings.register_profile("project", deadline=None, max_examples=25, 
 hypothesis.settings.load_profile("project")
 
 
-PARTS = 20
+PARTS = 40
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
 SWEEP = 5
 """Into how many the cases of a sweep are cut, likewise."""
@@ -51,8 +51,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the slow tests of all parts but one, and the cases of a sweep of all but one.
 
-    The cases of a slow test stay together; those of a sweep (the same test of every objective,
-    say) are what is cut.
+    The cases of a slow test stay together; those of a sweep (the same test of every objective, or
+    one that compiles for seconds) are what is cut.
     """
     if (number := config.getoption("--rotate")) is None:
         return

@@ -157,6 +157,7 @@ def test_a_page_of_the_on_policy_papers_is_that_of_its_results(name: str) -> Non
             assert asked["algorithm"] == row.algorithm
 
 
+@pytest.mark.sweep
 def test_at_an_exact_loss_guidance_is_extrapolation() -> None:
     """Claims of the specification, held to what was measured and to one way measured again."""
     script = runpy.run_path(str(DOCS / "zopro.py"))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final, cast
 
 import jax
 import ml_dtypes
@@ -47,14 +48,14 @@ class Leaf:
     file: Path
     shape: tuple[int, ...]
     dtype: np.dtype
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], BufferedIOBase]
 
     @property
     def size(self) -> int:
         """The number of its entries."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def read(self, stream: IO[bytes], count: int) -> Float[np.ndarray, "count"]:
+    def read(self, stream: BufferedIOBase, count: int) -> Float[np.ndarray, "count"]:
         """Return the next numbers of its stream."""
         with _whole(self.file):
             content = stream.read(count * self.dtype.itemsize)
@@ -169,14 +170,14 @@ def _npz(path: Path) -> dict[str, Leaf]:
     return _filled(found)
 
 
-def _stream(path: Path, name: str) -> IO[bytes]:
+def _stream(path: Path, name: str) -> BufferedIOBase:
     return _npy(path, name)[0]
 
 
-def _npy(path: Path, name: str) -> tuple[IO[bytes], tuple[int, ...], bool, np.dtype]:
+def _npy(path: Path, name: str) -> tuple[BufferedIOBase, tuple[int, ...], bool, np.dtype]:
     """Open an array of an npz file: a stream at its first number, and what its header says."""
     with zipfile.ZipFile(path) as archive:  # an array that is open outlives its archive
-        stream = archive.open(f"{name}.npy")
+        stream = cast(BufferedIOBase, archive.open(f"{name}.npy"))
     shape, by_columns, dtype = _NPY_HEADERS[np.lib.format.read_magic(stream)](stream)
     # A bfloat16 is two bytes without a name to numpy.
     return stream, tuple(shape), by_columns, _BFLOAT16 if dtype == np.dtype("V2") else dtype
@@ -208,7 +209,7 @@ def _safetensors(folder: Path) -> dict[str, Leaf]:
     return _filled(found)
 
 
-def _at(path: Path, offset: int) -> IO[bytes]:
+def _at(path: Path, offset: int) -> BufferedIOBase:
     file = path.open("rb")
     file.seek(offset)
     return file

@@ -185,6 +185,7 @@ def explored(ground, name, worth):
     return base, [point for point, _ in found]
 
 
+@pytest.mark.sweep
 def test_every_objective_gets_as_many_points_and_its_own_settings_first(ground):
     """However many numbers it has, and inside what they may be, whichever point is the best."""
     usual = float(ground.descent.learning_rate)
@@ -222,6 +223,7 @@ def test_points_come_near_to_the_top_of_a_hill_inside_and_beyond_the_ranges(grou
         assert best < min(off(point) for point in drawn[:EACH])
 
 
+@pytest.mark.sweep
 def test_tuning_measures_every_point_and_the_best_again_on_fresh_agents(ground):
     """By hand: the same agents, and of the best four the one whose fresh agents earn most."""
     key = streams.key(Purpose.TUNING, 0)
@@ -276,6 +278,7 @@ def test_settings_with_which_an_agent_failed_are_not_chosen(ground, monkeypatch)
     assert tune("sft", ground, streams.key(Purpose.TUNING, 0), 1, 1).mean.failed == 2
 
 
+@pytest.mark.sweep
 def test_tuned_settings_are_written_as_they_are_found(tiny, tmp_path):
     path = tmp_path / "deep" / "tuned.json"
     first = tuned_into(path, tiny, ["sft"], 2, 2, lambda text: None)

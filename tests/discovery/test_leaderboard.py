@@ -66,6 +66,7 @@ def measured(small, tmp_path_factory, datasets):
     return out, said
 
 
+@pytest.mark.sweep
 def test_every_cell_has_as_many_trainings_and_all_that_was_tried(small, measured):
     out, said = measured
     results, (ground,) = making.Results(out), small.grounds

@@ -115,6 +115,7 @@ def test_a_task_says_how_it_is_evaluated_at_a_scale(task, scale):
             scale.described(task)
 
 
+@pytest.mark.sweep
 def test_a_table_has_the_numbers_of_its_store(bandit, found, tmp_path):
     said: list[str] = []
     pages = make(Request(bandit, seeds=2, episodes=2, changes=TINY), tmp_path, said.append)
@@ -191,6 +192,7 @@ def test_rows_that_are_not_asked_for_keep_what_they_have(bandit, tmp_path):
         make(other, tmp_path)
 
 
+@pytest.mark.sweep
 def test_a_figure_is_drawn_once_its_trainings_are_recorded(found, tmp_path):
     shown = from_values(
         "figure-9",

@@ -124,6 +124,7 @@ def carried_out(*words):
     assert main(["--with", "theirs.py", *map(str, words)]) == 0, words
 
 
+@pytest.mark.sweep
 def test_a_strangers_task_objective_and_data_go_through_every_command(stranger, capsys):
     carried_out("run", "--config", "mine.json", "--out", "run")
     found = json.loads((stranger / "run" / "results.json").read_text())

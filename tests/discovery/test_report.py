@@ -202,6 +202,7 @@ def test_a_finished_evaluation_shows_its_own_table(evaluated):
         (lambda f: (f.path / "objective.json").write_text("{}"), "is damaged"),
     ],
 )
+@pytest.mark.sweep
 def test_damaged_files_are_one_line_and_status_2(ended, break_it, says, capsys):
     break_it(ended)
     assert main(["report", str(ended.path)]) == 2
@@ -219,6 +220,7 @@ def test_damaged_files_are_one_line_and_status_2(ended, break_it, says, capsys):
         (["{run}", "--out", "file/page.html"], "cannot write"),
     ],
 )
+@pytest.mark.sweep
 def test_a_wrong_request_writes_nothing(arguments, says, ended, tmp_path, capsys, monkeypatch):
     here = tmp_path / "here"
     here.mkdir()

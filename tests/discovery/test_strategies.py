@@ -78,6 +78,7 @@ def test_failed_members_do_not_reach_the_search(name):
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.sweep
 def test_a_generation_that_failed_whole_moves_nothing(name):
     search = strategy(name, settings(), ZETA)
     state = search.init(jax.random.key(0), ZETA)

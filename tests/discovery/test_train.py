@@ -243,6 +243,7 @@ def test_the_bandit_is_solved_on_policy_and_not_from_the_references_data(reward)
 
 
 @pytest.mark.parametrize("slope", ["spsa", "guided", "forward_gradient"])
+@pytest.mark.sweep
 def test_any_algorithm_takes_its_direction_from_another_slope(slope, capsys):
     settings = [*SHORT, "--set", f"descent.slope={slope}", "--set", "training.hyper.updates=20"]
     record = shown(capsys, "--algorithm", "rloo", *settings)
@@ -260,6 +261,7 @@ def test_a_slope_keeps_what_another_has_too_and_unknown_ones_are_refused():
         algorithms.carry_out(*unknown)
 
 
+@pytest.mark.sweep
 def test_a_refined_reward_model_is_kept_as_it_is_at_last(tmp_path):
     config, objective = algorithms.described("zopro", "token_bandit", whole_rounds("zopro"))
     config = changed(config, {"training.regime.refine.every": 1})

@@ -155,6 +155,7 @@ def test_another_file_of_the_same_name_is_refused(tiny, mine):
 
 
 @pytest.mark.parametrize("objective", ["rpo_bwd", "rpo_sqloo", "dpo", "orpo"])
+@pytest.mark.sweep
 def test_agents_train_on_more_than_two_responses(tiny, mine, objective):
     """Those of a file, and those that are generated; pairwise losses see the best and the worst."""
     for changes in ({"data.path": mine}, {"data.responses": 4}):

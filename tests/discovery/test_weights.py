@@ -180,6 +180,7 @@ def test_signs_are_what_coins_give():
 
 
 @pytest.mark.parametrize("drift", [0.0, 1.0])
+@pytest.mark.sweep
 def test_nulls_are_honest(drift):
     """On unrelated paths p is below a tenth about one time in ten, also where each goes on."""
     small: dict[str, int] = {}
@@ -486,6 +487,7 @@ def test_archives_with_trailing_members_are_read(two):
     assert analyse(folders[:1]).whole == expected
 
 
+@pytest.mark.sweep
 def test_a_policy_and_its_refined_reward_model(tmp_path):
     """`discovery train` writes paths of both: from the start on, after each stretch of rounds."""
     changes = {

@@ -124,6 +124,7 @@ def divergence(policy, params, probabilities):
     return divergence_per_token(policy, params, probabilities, jax.random.key(9), 100)
 
 
+@pytest.mark.sweep
 def test_a_transformer_is_brought_to_a_distribution():
     policy, target = GPTPolicy(10, 4, layers=1, heads=1, width=8), jnp.asarray(SMALL.reference)
     fitted = nearest(policy, target)

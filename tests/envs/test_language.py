@@ -42,6 +42,7 @@ def test_every_start_is_a_request_and_all_are_equally_likely():
         assert np.all(np.abs(spread - 1) < 5 * np.sqrt(count / 4000))
 
 
+@pytest.mark.sweep
 def test_a_story_ends_with_its_end_and_is_paid_there_what_the_judge_says(drawn):
     found = jax.tree.map(np.asarray, drawn[BASE])
     for prompt, tokens, mask, paid in zip(
@@ -81,6 +82,7 @@ def test_another_temperature_divides_the_logits():
 PROMPT = "tell two : one fox , cave , honey , rope ;"
 
 
+@pytest.mark.sweep
 def test_its_data_are_generated_and_those_of_the_corpus_fit():
     made = data.plan("language", "shuffled", rows=8)
     assert made.recipe.reference.name == "poor"

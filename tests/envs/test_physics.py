@@ -48,6 +48,7 @@ def rollout():
     return (task, both, (agents, starts, keys), *both(agents, starts, keys))
 
 
+@pytest.mark.sweep
 def test_a_population_responds(rollout):
     task, _, _, response, score = rollout
     assert response.inputs.shape == (2, BATCH, HORIZON, task.policy.observation_size)

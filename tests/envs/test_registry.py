@@ -53,6 +53,7 @@ def test_it_is_what_it_says(task):
     assert hash(task) == hash(envs.task(task.name, **SHORT[task.name]))
 
 
+@pytest.mark.sweep
 def test_shapes(task, responses):
     lead = (AGENTS, RESPONSES)
     assert responses.reward.shape == responses.mask.shape == (*lead, task.horizon)
@@ -80,6 +81,7 @@ def test_score_is_the_total_of_the_response(task, population, responses):
     np.testing.assert_allclose(scores, responses.total, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.sweep
 def test_an_agent_answers_the_same_alone_as_in_a_population(task, population, responses):
     params, starts, keys = population
     alone = jax.jit(task.respond)(*jax.tree.map(lambda leaf: leaf[1], (params, starts, keys)))
@@ -127,11 +129,11 @@ def test_reference_agents_have_the_structure_of_the_policy(task):
 def test_settings_are_checked(name):
     with refusal(Meant("horizon")):
         envs.task(name, horizonn=3)
-    with pytest.raises(RequestError, match=r"'horizon' .* must be a whole number ≥ 1, not '3'"):
+    with pytest.raises(RequestError, match=r"'horizon' .* must be a whole number .*, not '3'"):
         envs.task(name, horizon="3")
-    with pytest.raises(RequestError, match="whole number ≥ 1, not True"):
+    with pytest.raises(RequestError, match=r"whole number .*, not True"):
         envs.task(name, horizon=True)
-    with pytest.raises(RequestError, match="≥ 1, not 0"):
+    with pytest.raises(RequestError, match="not 0"):
         envs.task(name, horizon=0)
 
 

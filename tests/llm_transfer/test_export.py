@@ -113,6 +113,7 @@ def test_json_can_be_exported_again(tmp_path):
     assert once(*given) == again(*given)
 
 
+@pytest.mark.sweep
 def test_a_network_is_proven_as_a_reader_of_its_json_gets_it():
     start = {role: NetworkPotential.orpo(role, 9) for role in ("psi", "phi_inv")}
     objective = MPO(**jax.tree.map(lambda leaf: leaf + 0.25, start))

@@ -49,6 +49,7 @@ assert not heavy & {name.split(".")[0] for name in sys.modules}
 
 
 @pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.sweep
 def test_a_fresh_process_gets_the_numbers_of_then(name, tmp_path):
     root = str(Path(mpo.__file__).resolve().parents[1])
     done = subprocess.run(

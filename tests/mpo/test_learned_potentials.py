@@ -53,6 +53,7 @@ def _drawn(kind, role, temporal, positive, seed, scale):
     scale=st.sampled_from((0.01, 0.3, 1.0, 3.0)),
     progress=st.floats(0, 1, width=32),
 )
+@pytest.mark.sweep
 def test_increasing_and_finite_for_every_parameter_vector(
     kind, role, temporal, positive, seed, scale, progress
 ):

@@ -227,6 +227,7 @@ def test_the_inverse_by_bisection_has_the_slopes_of_the_closed_form(name):
 
 
 @pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.sweep
 def test_the_inverse_of_a_learned_potential_has_its_slopes(name):
     """In every parameter: where the potential rises by a little, φ falls by that over its slope."""
     potential, log_x = LEARNED[name], jnp.asarray(-0.7)

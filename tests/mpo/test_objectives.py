@@ -193,6 +193,7 @@ def test_jit_and_vmap_change_nothing(name, k):
 
 # Those that are left out have no number to set, or none that is felt at the start.
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("sft", "reinforce", "ta_mpo")])
+@pytest.mark.sweep
 def test_a_grid_of_settings_is_a_vmap(name):
     objectives = [mpo.objective(name), mpo.objective(name)]
     numeric = [

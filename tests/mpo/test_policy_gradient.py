@@ -36,6 +36,7 @@ def slope(objective, c):
 
 @given(seed=seeds, k=st.integers(1, 6))
 @settings(max_examples=30)
+@pytest.mark.sweep
 def test_where_the_agent_wrote_them_ppo_has_the_slope_of_reinforce(seed, k):
     c = group(seed, k)
     np.testing.assert_allclose(
@@ -67,6 +68,7 @@ def test_the_mirror_distance_has_the_slope_of_sqloo_where_nothing_saturates(seed
 
 @given(seed=seeds, k=st.integers(2, 6), shift=st.floats(-20, 20))
 @settings(max_examples=30)
+@pytest.mark.sweep
 def test_the_partition_function_drops_out_of_every_distance(seed, k, shift):
     c = group(seed, k)
     for name in ("rpo_bwd", "rpo_fwd", "rpo_sqloo", "rpo_mirror"):

@@ -19,6 +19,7 @@ def cluster():
         return f"localhost:{free.getsockname()[1]},2"
 
 
+@pytest.mark.sweep
 def test_two_processes_find_what_one_finds(command, whole, tmp_path):
     address, folder = cluster(), tmp_path / "run"
     both = [command.start(folder, "--cluster", f"{address},{i}", devices=2) for i in (0, 1)]

@@ -31,6 +31,7 @@ def killed(folder, path, number, how=killed_after):
         discover(config.from_json(WHOLE), folder, quiet=True)
 
 
+@pytest.mark.sweep
 def test_a_run_leaves_all_its_files(whole):
     found = {str(p.relative_to(whole)) for p in whole.rglob("*")}
     assert found >= {
@@ -49,6 +50,7 @@ def test_a_finished_run_shows_its_result_again(command, whole):
     assert before == {p: p.stat().st_mtime_ns for p in whole.rglob("*") if p.name != "lock"}
 
 
+@pytest.mark.sweep
 def test_killed_at_every_kind_of_point_it_ends_with_the_same_numbers(command, whole, tmp_path):
     """In a generation, between a line and its checkpoint, after the search, between two files."""
     folder = tmp_path / "run"
@@ -78,6 +80,7 @@ def test_a_killed_process_leaves_a_run_that_goes_on(command, whole, tmp_path):
     assert numbers(folder) == numbers(whole)
 
 
+@pytest.mark.sweep
 def test_at_work_it_refuses_a_second_process_and_stops_when_asked(command, whole, tmp_path):
     folder = tmp_path / "run"
     process = command.start(folder)

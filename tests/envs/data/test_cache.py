@@ -76,6 +76,7 @@ def test_a_failure_leaves_nothing_and_holds_up_nobody(planned, tmp_path):
     assert len(cached(plan.recipe, plan.write, tmp_path)) == 40
 
 
+@pytest.mark.sweep
 def test_two_processes_make_it_once(planned, tmp_path):
     source, folder = tmp_path / "source.npz", tmp_path / "cache"
     folder.mkdir()

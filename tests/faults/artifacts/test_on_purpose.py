@@ -192,6 +192,7 @@ def places(node, at=()):
 
 @given(data=st.data())
 @settings(max_examples=300)
+@pytest.mark.sweep
 def test_any_change_of_the_description_is_refused_or_makes_an_objective(original, scratch, data):
     """Whoever covers up the change may describe another objective, and nothing else."""
     about = json.loads(original[ABOUT])

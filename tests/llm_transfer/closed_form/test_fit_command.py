@@ -40,6 +40,7 @@ def folder(training, tmp_path):
     return tmp_path / "run"
 
 
+@pytest.mark.sweep
 def test_it_leaves_numbers_a_figure_and_objectives(folder, capsys):
     assert main(["fit", str(folder), "--terms", "2", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

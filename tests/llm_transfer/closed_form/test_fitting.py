@@ -98,6 +98,7 @@ def test_an_end_that_does_not_show_is_zero(training):
     assert str(best.formula("psi")) == "3*t*log(x)"
 
 
+@pytest.mark.sweep
 def test_the_error_is_that_of_the_gradient_of_the_loss(front, training):
     """Measured by differentiating the objectives themselves, in another precision."""
     true = gradients(FOUND, training)

@@ -47,6 +47,7 @@ pytestmark = [
 TUNED = {"learning_rate": None, "tune": (1e-4, 1e-2), "tune_seeds": 1}
 
 
+@pytest.mark.sweep
 def test_an_experiment_has_its_cells_and_its_table(settings, tmp_path):
     chosen, seen = settings(shuffled=0.5), []
     ledger = study.run(chosen, tmp_path, lambda done, total, r: seen.append((done, total, r.cell)))
@@ -592,6 +593,7 @@ def test_results_of_an_interrupted_write_are_no_results(settings, tmp_path):
     assert [result.diverged for result in found] == [False, True]
 
 
+@pytest.mark.sweep
 def test_importing_the_packages_imports_no_torch():
     names = ("discovery.cli", "llm_transfer.trainers", "llm_transfer.language", "llm_transfer.cli")
     code = (

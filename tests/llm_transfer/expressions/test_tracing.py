@@ -66,6 +66,7 @@ class Power(mpo.Potential):
 
 @pytest.mark.parametrize("to", exporting.TARGETS)
 @pytest.mark.parametrize("steep", [True, False])
+@pytest.mark.sweep
 def test_a_strangers_loss_is_exported_and_proven(to, steep):
     if to == "torch":
         pytest.importorskip("torch", reason="needs the [llm] extra")

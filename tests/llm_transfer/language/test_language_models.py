@@ -36,6 +36,7 @@ def _quality(path):
     return fmean(language.reward(p, said(p, ids, words)) for p, ids in pairs)
 
 
+@pytest.mark.sweep
 def test_transformers_loads_both_and_the_weaker_is_worse(made):
     assert _quality(made.base) > _quality(made.weak) + 0.05
 

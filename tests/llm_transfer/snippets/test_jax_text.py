@@ -12,6 +12,7 @@ from mpo.expressions import expression
 
 
 @pytest.mark.parametrize("name", ["orpo", "basis, temporal"])
+@pytest.mark.sweep
 def test_it_is_mapped_differentiated_and_compiled(name, cases):
     objective = cases[name]()
     loss = execute(function(expression(objective), JAX))

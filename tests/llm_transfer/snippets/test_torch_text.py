@@ -156,6 +156,7 @@ def test_it_is_mapped_and_differentiated_by_torch_func(formula):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.sweep
 def test_the_text_needs_torch_alone(tmp_path):
     file = tmp_path / "snippet.py"
     file.write_text(

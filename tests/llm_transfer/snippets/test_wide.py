@@ -12,6 +12,7 @@ FREE = ("psi", "phi_inv", "link")
 
 
 @pytest.mark.parametrize("name", ["kto_pair", "rpo_fwd", "unlikelihood", "ta_mpo"])
+@pytest.mark.sweep
 def test_a_point_is_exported_with_its_proof(name):
     """One with a bar, one of distances, one of all responses, one that changes with time."""
     assert len(exported(point(mpo.objective(name)), "jax").parity) == 2

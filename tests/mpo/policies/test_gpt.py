@@ -38,6 +38,7 @@ def test_drawing_with_the_cache_follows_the_full_forward_pass(policy):
     assert len(set(np.asarray(tokens).tolist())) > 1
 
 
+@pytest.mark.sweep
 def test_a_policy_reads_all_of_its_context_and_a_shorter_response_as_a_longer_one():
     long = GPTPolicy(9, 6, 1, 1, 4, context=3, window=12)
     short = GPTPolicy(9, 2, 1, 1, 4, context=3, window=12)

@@ -117,6 +117,7 @@ def test_agents_stack_along_a_leading_axis(policy):
         np.testing.assert_array_equal(response, compiled(policy, "sample")(params, key, CONTEXT))
 
 
+@pytest.mark.sweep
 def test_gradient_is_finite_even_for_a_response_that_never_happens(policy):
     params = jax.tree.map(lambda leaf: 100.0 * leaf, agent(policy))
     unlikely = SEQUENCES[int(np.argmin(probabilities(policy, params)))]

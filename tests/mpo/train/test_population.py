@@ -36,6 +36,7 @@ def alone(walks):
 
 
 @pytest.mark.parametrize("how", WAYS)
+@pytest.mark.sweep
 def test_every_way_gives_what_the_members_give_alone(how, walks, alone):
     together = population(one, how, chunk=2)(members(5), walks.view())
     jax.tree.map(

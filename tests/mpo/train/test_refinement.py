@@ -73,6 +73,7 @@ def rounds(renewal, source, params=START, number=8):
     return states[0], states[1:]
 
 
+@pytest.mark.sweep
 def test_a_model_learns_what_the_agent_writes_and_only_when_it_is_due():
     source = graded()
     first, later = rounds(refined(every=2), source)
@@ -94,6 +95,7 @@ def test_a_part_of_the_way_is_the_mean_of_both_models():
     np.testing.assert_allclose(half.model, 0.5 * whole.model, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.sweep
 def test_the_hint_is_the_last_change_in_the_shape_of_the_agent():
     renewal = refined()
     _, later = rounds(renewal, graded())
@@ -110,6 +112,7 @@ def test_arrays_are_shared_by_name_and_shape():
     assert {name: float(jnp.sum(leaf)) for name, leaf in found.items()} == {"a": 3, "b": 0, "c": 0}
 
 
+@pytest.mark.sweep
 def test_a_guided_slope_keeps_away_from_the_change_and_members_are_what_they_are_alone():
     descent = hyper(
         slope={"name": "guided", "every": 2, "epsilon": 0.5}, updates=24, batch=2, learning_rate=0.3

@@ -116,6 +116,7 @@ def test_comparisons_have_the_better_first_and_hold_what_they_should(pairing):
         np.testing.assert_array_equal(places[:, 0, 1], order[:, -1])
 
 
+@pytest.mark.sweep
 def test_a_pair_of_equals_weighs_nothing():
     alike = Function(function=lambda inputs, outputs, mask: jnp.zeros(()))
     pool, _ = pool_of(of("dpo", pairing="every_pair", grader=alike))
@@ -131,6 +132,7 @@ def test_a_pair_of_equals_weighs_nothing():
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
+@pytest.mark.sweep
 def test_a_pool_knows_who_wrote_it_and_what_it_is_worth(pairing):
     moved = START + 0.3 * jax.random.normal(KEY, START.shape)
     pool, _ = pool_of(of("dpo", pairing=pairing), params=moved)
@@ -182,6 +184,7 @@ def test_the_cost_of_the_kl_is_taken_off_the_credit_and_not_off_the_reward():
 
 
 @pytest.mark.parametrize("by", ["lowest", "highest", "random", "gap", "uncertain"])
+@pytest.mark.sweep
 def test_a_share_is_answered_anew_and_the_rest_is_kept(by):
     algorithm = of("dpo", prompts=12, responses=2, fresh=False, share=0.25, by=by)
     first, state = pool_of(algorithm)
@@ -252,6 +255,7 @@ def test_what_an_agent_implies_is_its_log_ratio():
     )
 
 
+@pytest.mark.sweep
 def test_data_may_bring_the_model_that_grades_them():
     model = mpo.policies.TokenScores(20)
     scores = jnp.arange(20.0)
@@ -291,6 +295,7 @@ def test_members_depend_on_nothing_but_their_algorithm_and_key(name, way):
 
 
 @pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.sweep
 def test_a_training_in_stretches_has_the_bits_of_the_whole(name):
     algorithm = WHOLE[name]
     whole, metrics = jax.jit(lambda: train(algorithm, None, POLICY, KEY, start=START))()

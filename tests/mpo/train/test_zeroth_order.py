@@ -186,6 +186,7 @@ def test_a_guide_is_the_way_of_the_round_before():
         Guided(keep=True, first="spsa", every=3, magnitude="unit"),
     ],
 )
+@pytest.mark.sweep
 def test_a_training_is_told_again_by_its_scalars(slope):
     start = BANDIT.agent("reference")
     algorithm = on_policy(slope, optimizer="momentum")
@@ -199,6 +200,7 @@ def test_a_training_is_told_again_by_its_scalars(slope):
 
 
 @pytest.mark.parametrize("slope", [SPSA(), ForwardGradient(), Guided(), Guided(scope="leaf")])
+@pytest.mark.sweep
 def test_what_is_not_trained_never_moves(slope):
     """A policy of physics keeps its normaliser to the bit; everything else moves."""
     from envs.data import from_arrays
@@ -227,6 +229,7 @@ def test_what_is_not_trained_never_moves(slope):
 
 @pytest.mark.parametrize("how", ["vmap", "map"])
 @pytest.mark.parametrize("slope", [SPSA(samples=2), Guided()])
+@pytest.mark.sweep
 def test_members_of_a_population_are_what_they_are_alone(slope, how):
     start = BANDIT.agent("reference")
 
