@@ -4,8 +4,9 @@ python docs/anchors.py hopper          # found elsewhere, used there; minutes on
 python docs/anchors.py three_legged_ant
 
 The anchor of a task is what 95 % of its chosen responses stay below in log π of a step, after an
-SFT at the preset's rate, which is the tuned one (docs/results/tuned). Anchored, a loss bends at the same distance from it as at home; scaled, too, in log π of an
-entry of an action. What every agent earned is in docs/results/transfer/anchors.json.
+SFT at the preset's rate, which is the tuned one (docs/results/tuned). Anchored, a loss bends at
+the same distance from it as at home; scaled, too, in log π of an entry of an action. What every
+agent earned is in docs/results/transfer/anchors.json.
 """
 
 import dataclasses
