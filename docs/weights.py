@@ -1,6 +1,7 @@
 """Paths of policies and reward models, and ZOPrO's own numbers, each beside what chance gives.
 
 python docs/weights.py        # trains, measures, writes docs/results/weights, prints its tables
+python docs/weights.py noise  # what of them is the memory of the optimizer
 
 Trained as in the paper's section 3: rounds of a policy's updates under a reward model, which is
 then refined on pairs of the policy's own responses. Both are tables of one shape, a row of logits
@@ -9,6 +10,7 @@ for each position and group of contexts, and begin at the weights of the bandit'
 
 import dataclasses
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import scipy.special
 import scipy.stats
 from jaxtyping import Float
@@ -26,7 +29,7 @@ import mpo
 from discovery import algorithms
 from discovery.search import situation
 from discovery.weights import Findings, Measured, analyse, draw, save
-from discovery.weights.measures import against, among, distance_correlation
+from discovery.weights.measures import against, among, distance_correlation, next_step_in_order
 from mpo.policies import PolicyScores
 from mpo.train import Graded, Learnt, Regime, hyper, train
 from mpo.train.rounds import opening, rounds_on
@@ -229,6 +232,30 @@ def _cells(one: dict[str, Any]) -> str:
     )
 
 
+def of_noise(decay: float, iterations: int = 40, updates: int = 10) -> Measured:
+    """Return the cosine of each step with the next where Adam is given noise for gradients.
+
+    Args:
+      decay: of Adam's mean of gradients, its memory; 0 for none.
+      iterations: steps between two checkpoints.
+      updates: that make one.
+    """
+    rng, adam = np.random.default_rng(0), optax.adam(0.03, b1=decay)
+    weights = np.zeros(1000, np.float32)
+    state, path = adam.init(weights), [weights]
+    for _ in range(iterations):
+        for _ in range(updates):
+            noise = rng.normal(size=weights.size).astype(np.float32)
+            step, state = adam.update(noise, state)
+            weights = weights + np.asarray(step)
+        path.append(weights)
+    moved = np.diff(np.array(path, float), axis=0)
+    return next_step_in_order(moved @ moved.T)
+
+
 if __name__ == "__main__":
-    measure()
-    print(said())
+    if sys.argv[1:] != ["noise"]:
+        measure()
+        print(said())
+    for decay in (0.9, 0.0):
+        print(f"noise under Adam, decay {decay}: {of_noise(decay)}")

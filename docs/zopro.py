@@ -76,7 +76,6 @@ ARMS: Mapping[str, tuple[Slope, str]] = {
     "guided, α falls linearly": (guided(), "sgd"),
     "guided, α falls exponentially": (guided(decay="exponential"), "sgd"),
     "guided, α = 0.5 throughout": (guided(alpha=0.5, decay="constant"), "sgd"),
-    "guided, each array by itself": (guided(scope="leaf"), "sgd"),
     "guided, as long as Δπ": (guided(magnitude="previous"), "sgd"),
     "no projection": (guided(projected=False), "sgd"),
     "shuffled Δπ": (guided(shuffled=True), "sgd"),

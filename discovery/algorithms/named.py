@@ -125,7 +125,7 @@ def described(
     objective = found.objective
     given = {n.removeprefix(OBJECTIVE): v for n, v in of_objective.items()}
     for path, value in {**settings, **given}.items():
-        objective = paths.put(objective, path, _number(value))
+        objective = paths.put(objective, path, _fitted(paths.get(objective, path), value))
     if (slope := rest.get(f"{SLOPE}.name")) is not None:
         hyper = dict(values.get("training", {}).get("hyper", {}))
         hyper["slope"] = _shared(hyper.get("slope", {}), str(slope))
@@ -149,5 +149,8 @@ def _place(path: str) -> str:
     return f"{SLOPE}.name" if path == SLOPE else path
 
 
-def _number(value: Any) -> Any:
-    return float(value) if type(value) is int else value
+def _fitted(before: Any, value: Any) -> Any:
+    """Return a value of TOML as the setting has it that was `before`."""
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if type(value) is int and type(before) is not int else value

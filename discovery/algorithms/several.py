@@ -103,7 +103,7 @@ def _worth(ground: Any, agents: Trained, before: Any) -> tuple[Any, Any, Any]:
             return exact, None, kl
     cohort = Cohort(ground, EPISODES)
     still = cohort.score(agents, MEAN) if BY_MEAN in measures(task) else None
-    keys = jax.random.wrap_key_data(agents.key)
+    keys = jax.vmap(jax.random.fold_in, (0, None))(jax.random.wrap_key_data(agents.key), 1)
     kl = jax.lax.map(lambda one: divergence(task, *one), (agents.params, before, keys))
     return cohort.score(agents), still, np.asarray(kl)
 

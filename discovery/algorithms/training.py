@@ -27,11 +27,11 @@ from envs.base import Measuring
 from mpo import treefile
 from mpo.claim import Claim
 from mpo.errors import RequestError
-from mpo.log import JsonLog, strict
+from mpo.log import JsonLog, numbers, strict
 from mpo.objectives import Objective
-from mpo.train import Graded, Learnt
+from mpo.train import Algorithm, Graded, Learnt
 from mpo.train.logprob import log_probs
-from mpo.train.refinement import Refining
+from mpo.train.refinement import Refined, Refining
 from mpo.train.responses import Responses
 from mpo.train.rounds import opening, rounds_on
 
@@ -113,27 +113,27 @@ def _carried_out(
     if done:
         carry = _read(out, carry)
     elif out is not None:
-        _write(out, carry, done, spent)
+        _write(out, carry, done, spent, done)
     with asked_to_stop() as stop:
         while done < rounds:
             if stop():
                 raise Interrupted(
                     "stopped; the same command goes on" if out else "stopped, and nothing is kept"
                 )
-            begun = time.monotonic()
+            begun, made = time.monotonic(), min(length, rounds - done)
             carry, seen = rounds_on(
-                algorithm, source, task.policy, order, carry, jnp.int32(done), length, start=start
+                algorithm, source, task.policy, order, carry, jnp.int32(done), made, start=start
             )
             own = [  # a number each: what is recorded of every update stays in its arrays
                 {name: float(v[at]) for name, v in jax.device_get(seen).items() if v.ndim == 1}
-                for at in range(length)
+                for at in range(made)
             ]
-            done, spent = done + length, spent + time.monotonic() - begun
+            done, spent = done + made, spent + time.monotonic() - begun
             rows += own
             if out is not None and log is not None:
-                lines = [{"round": done - length + at, **row} for at, row in enumerate(own)]
+                lines = [{"round": done - made + at, **row} for at, row in enumerate(own)]
                 log.write([_line(line) for line in lines])
-                _write(out, carry, done, spent)
+                _write(out, carry, done, spent, _refined(algorithm, done, made))
             told(done, rounds, own[-1])
     state = carry[0]
     kept = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
@@ -218,8 +218,13 @@ def _agreement(source: Graded) -> dict[str, float]:
 
 
 def _length(rounds: int) -> int:
-    """Return the rounds of a stretch: the least divisor that makes no more than `PARTS` of them."""
-    return next(n for n in range(1, rounds + 1) if rounds % n == 0 and rounds // n <= PARTS)
+    """Return the rounds of a stretch, of which there are no more than `PARTS`.
+
+    All stretches are equal where a length up to twice the least allows it (each length compiles a
+    program); else the last is shorter.
+    """
+    least = -(-rounds // PARTS)
+    return next((n for n in range(least, 2 * least) if rounds % n == 0), least)
 
 
 def _resumed(out: Path | None, log: JsonLog | None, like: Any) -> tuple[int, float, list[Any]]:
@@ -230,7 +235,8 @@ def _resumed(out: Path | None, log: JsonLog | None, like: Any) -> tuple[int, flo
         return 0, 0.0, []
     done, spent = _unpacked(out, like)[:2]
     lines = log.cut(lambda line: line.get("round", -1) < done)
-    return done, spent, [{n: v for n, v in line.items() if n != "round"} for line in lines]
+    rows = [numbers({n: v for n, v in line.items() if n != "round"}) for line in lines]
+    return done, spent, rows
 
 
 def _read(out: Path | None, like: Any) -> Any:
@@ -248,13 +254,24 @@ def _unpacked(out: Path, like: Any) -> tuple[int, float, Any]:
     return int(found["done"]), float(found["spent"]), found["carry"]
 
 
-def _write(out: Path, carry: Any, done: int, spent: float) -> None:
-    moving = {POLICY: carry[0].params}
+def _refined(algorithm: Algorithm, done: int, length: int) -> int:
+    """Return after how many rounds the reward model that a stretch ends with was refined.
+
+    A refinement is the beginning of a round, so that of a stretch follows the agent that the
+    stretch before ended with; where there are several in a stretch, the last is nearer its end.
+    """
+    renewal = algorithm.renewal
+    late = isinstance(renewal, Refined) and renewal.every < length
+    return done if late else done - length
+
+
+def _write(out: Path, carry: Any, done: int, spent: float, refined: int) -> None:
+    moving = {POLICY: (done, carry[0].params)}
     if isinstance(carry[1], Refining):
-        moving[REWARD] = carry[1].model
-    for folder, params in moving.items():
+        moving[REWARD] = (refined, carry[1].model)
+    for folder, (number, params) in moving.items():
         (out / folder).mkdir(exist_ok=True)
-        treefile.replace(out / folder / f"{done}.npz", treefile.pack(params))
+        treefile.replace(out / folder / f"{number}.npz", treefile.pack(params))
     whole = {"done": jnp.int32(done), "spent": jnp.float32(spent), "carry": carry}
     treefile.replace(out / STATE, treefile.pack(whole))
 

@@ -41,6 +41,7 @@ def anchor(
 
     described = asked_situation(task, dataset, level, preset, set_, seed)
     found = None if objective is None else mpo.find(objective)
+    anchoring.check(quantile, found)
     ground = stage.prepare(described, Purpose.DISCOVERY, all_devices())
     here = anchoring.anchored(described, ground, quantile)
     if found is not None:

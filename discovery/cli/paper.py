@@ -8,7 +8,7 @@ import typer
 
 from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json, show_table
-from mpo.errors import RequestError
+from mpo.errors import RequestError, unknown
 
 
 def paper(
@@ -65,6 +65,8 @@ def paper(
         print((place / "results.json" if as_json else page).read_text())
         return
 
+    if exhibit not in (known := exhibits()):
+        raise unknown("table or figure", exhibit, (*known, *trainings.names()))
     chosen = named(exhibit)
     if tune and chosen.shape != "table":
         raise RequestError(f"--tune is for a table, and {exhibit} is a figure")

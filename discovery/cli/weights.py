@@ -41,9 +41,9 @@ def weights(
 ) -> None:
     """Say how the weights of a training move, and how those of two trainings move together.
 
-    Each number stands beside its null, what chance alone gives: steps in random directions, random
-    walks, one path turned at random, or one in random order. |z| below 2 is no finding. Models of
-    any size will do: of T checkpoints only T × T numbers are held.
+    Each number stands beside its null, what chance alone gives: entries of steps with random signs,
+    random walks, or steps in random order. |z| below 2 is no finding. Models of any size will do:
+    of T checkpoints only T × T numbers are held.
 
     Example: discovery weights runs/rloo/policy runs/rloo/reward --out runs/weights
     """

@@ -12,6 +12,9 @@ from mpo.errors import RequestError
 from mpo.objectives import Wide
 from mpo.train.anchor import Anchor, anchor
 
+UNANCHORED = (0.0, 1.0)
+"""Anchor and spread of a loss that sees log π as it is."""
+
 
 def anchored(config: Config, ground: Situation, quantile: float) -> Anchor:
     """Return the anchor of the first dataset, and of an agent after an SFT of it.
@@ -32,17 +35,36 @@ def anchored(config: Config, ground: Situation, quantile: float) -> Anchor:
     return anchor(source, ground.task.policy, agent, quantile)
 
 
+def check(quantile: float | None, found: Artifact | None) -> None:
+    """Refuse what no anchor can be of, before anything is trained.
+
+    Raises:
+      RequestError: the quantile is none, or the loss has no anchor.
+    """
+    if quantile is not None and not 0 <= quantile <= 1:
+        raise RequestError(f"the quantile of an anchor must be in [0, 1], not {quantile}")
+    if found is None:
+        return
+    if not isinstance(found.objective, Wide):
+        raise RequestError(
+            f"objective {found.objective.name!r} has no anchor: only the wide family has one "
+            "(family.objective='wide')"
+        )
+    if (float(found.objective.anchor), float(found.objective.spread)) == UNANCHORED:
+        raise RequestError(
+            f"objective {found.objective.name!r} was found without an anchor, so it cannot take "
+            "another task's: search with family.anchor"
+        )
+
+
 def moved(found: Artifact, here: Anchor, task: str) -> Artifact:
     """Return a wide loss with the anchor of another task, and a note of where it was anchored.
 
     Raises:
       RequestError: the loss has no anchor.
     """
-    if not isinstance(found.objective, Wide):
-        raise RequestError(
-            f"objective {found.objective.name!r} has no anchor: only the wide family has one "
-            "(family.objective='wide')"
-        )
+    check(None, found)
+    assert isinstance(found.objective, Wide)
     about = found.provenance
     note = {"anchored": {"task": task, **here._asdict()}}
     return Artifact(

@@ -4,10 +4,11 @@ Each is a file of `contents.trainings`: its rows are algorithms with settings, i
 of the task. What every agent earned is kept, and how each round went; a figure is drawn of it.
 """
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -115,17 +116,20 @@ def make(one: Trainings, folder: Path, say: Say, seeds: int | None = None) -> Pa
     """Measure what is not measured yet, and write the page; the same call goes on."""
     if seeds is not None and seeds < 2:
         raise RequestError(f"seeds is {seeds}: it must be at least 2")
-    agents = range(seeds or one.seeds)
+    one = replace(one, seeds=seeds or one.seeds)
+    agents = range(one.seeds)
     with locked(folder):
         path = folder / "results.json"
         held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         for row in one.rows:
             for column in one.columns:
                 key, wanted = f"{row.name} / {column.name}", _asked(one, row, column, agents)
-                if held.get(key, {}).get("asked") == wanted:
+                entry, kept = _entry(one, row), held.get(key, {})
+                # A cell from before entries had fingerprints is taken as it is.
+                if kept.get("asked") == wanted and kept.get("entry", entry) == entry:
                     continue
                 say(f"{one.name}: {key}")
-                held[key] = {"asked": wanted, **_measured(one, row, column, agents)}
+                held[key] = {"asked": wanted, "entry": entry, **_measured(one, row, column, agents)}
                 lines = [f"{json.dumps(n)}: {json.dumps(v)}" for n, v in held.items()]
                 treefile.replace(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
         page = folder / "page.md"
@@ -232,6 +236,14 @@ def _asked(one: Trainings, row: Row, column: Column, agents: range) -> dict[str,
         "task": one.task,
         "seeds": len(agents),
     }
+
+
+def _entry(one: Trainings, row: Row) -> str:
+    """Return a fingerprint of what an algorithm says of itself for a task."""
+    entry = algorithms.named(row.algorithm)
+    parts = [entry.objective, entry.settings, entry.values, entry.data, entry.on.get(one.task, {})]
+    text = json.dumps(parts, sort_keys=True, default=dict)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _short(values: Any) -> list[float]:

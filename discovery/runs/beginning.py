@@ -12,6 +12,7 @@ from discovery.runs.folder import Folder
 from discovery.runs.watch import Watcher
 from discovery.search.search import ORPO, searched
 from discovery.search.situation import Situation
+from mpo.errors import RequestError
 from mpo.train import Algorithm
 
 
@@ -25,6 +26,11 @@ def beginning(
     family = config.family
     if family.objective != WIDE or (family.start is None and family.anchor is None):
         return None
+    if family.start == TUNED and family.anchor is not None:
+        raise RequestError(
+            "family.start='tuned' is tuned without an anchor, and family.anchor would make it "
+            "another loss: give one of them"
+        )
     start, tuned = family.start or ORPO, dict[str, Tuned]()
     if start == TUNED:
         tuned = finish.tuned_against(config, watcher, folder)

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def renewal(task: envs.Task, training: Training) -> Renewal:
             "training.regime.refine is of a reward model and of an agent that writes: it goes with "
             "training.regime.grader='learnt' and writer='policy'"
         )
-    return build(Refinement, Refinement.what, dict(refine)).of(made, task)
+    return build(Refinement, Refinement.what, _table(Refinement.what, refine)).of(made, task)
 
 
 def fitting(algorithm: Algorithm) -> Algorithm:
@@ -227,7 +228,7 @@ def judged(
     """Return data with the reward model that is learnt of them, where a regime grades by one."""
     if training.regime.get("grader") != LEARNT:
         return source
-    model = build(Model, Model.what, dict(training.regime.get("model", {})))
+    model = build(Model, Model.what, _table(Model.what, training.regime.get("model", {})))
     return Graded(source, learnt(task, source, model, jax.random.fold_in(key, _OF_MODEL))[0])
 
 
@@ -311,6 +312,12 @@ def _function(name: str) -> Any:
     return found
 
 
+def _table(what: str, given: object) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise RequestError(f"{what} must be a table, not {given!r}: say {what}.NAME=VALUE")
+    return dict(given)
+
+
 def _judge(task: envs.Task, level: str | float | None, flip: float | None) -> Any:
     if level is None and flip is None:
         return Ranked()
@@ -324,6 +331,8 @@ def _judge(task: envs.Task, level: str | float | None, flip: float | None) -> An
                 f"{task.name} calibrates no judge: give training.regime.judge as a temperature"
             )
         hot = temperature(level, *(apart or ()))
+    elif isinstance(level, bool | list | Mapping):
+        raise RequestError(f"training.regime.judge is a level or a temperature, not {level!r}")
     elif level is not None:
         hot = float(level)
     return Judge(temperature=hot, flip=flip or 0.0)

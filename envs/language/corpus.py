@@ -10,7 +10,7 @@ Row = dict[str, str]
 Care = tuple[float, float]  # the least and the greatest; one author is anywhere between
 COLOUR: Care = (0.0, 0.6)
 
-# Separate streams of random numbers: no request of one is likely to be one of another.
+# Separate streams of random numbers; a request may come in more than one, its stories differ.
 STREAMS = {"pretraining": 0, "train": 1, "validation": 2, "test": 3}
 
 
