@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("project")
 
 PARTS = 40
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
-SWEEP = 5
+SWEEP = 8
 """Into how many the cases of a sweep are cut, likewise."""
 
 
@@ -58,10 +58,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
 
     def runs(item: pytest.Item) -> bool:
-        if item.get_closest_marker("sweep") is not None:
-            return zlib.crc32(item.nodeid.encode()) % SWEEP == number % SWEEP
-        part = zlib.crc32(item.nodeid.partition("[")[0].encode()) % PARTS
-        return item.get_closest_marker("slow") is None or part == number % PARTS
+        slow, sweep = (item.get_closest_marker(name) is not None for name in ("slow", "sweep"))
+        # A case of a sweep may be slow, and is then one by itself.
+        name = item.nodeid if sweep else item.nodeid.partition("[")[0]
+        parts = PARTS if slow else SWEEP if sweep else 1
+        return zlib.crc32(name.encode()) % parts == number % parts
 
     left_out = [item for item in items if not runs(item)]
     config.hook.pytest_deselected(items=left_out)

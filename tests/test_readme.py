@@ -74,6 +74,7 @@ def _rounded(mean: str) -> str:
     return f"{value} ± {round(float(error))}" if float(error) >= 1 else value
 
 
+@pytest.mark.sweep
 def test_figures_are_drawn_from_the_results(tmp_path: Path) -> None:
     drawing = runpy.run_path(str(DOCS / "draw.py"))
     figures = dict(drawing["figures"]())

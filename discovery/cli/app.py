@@ -14,10 +14,12 @@ from discovery.cli import (
     data,
     evaluate,
     fit,
+    judge,
     leaderboard,
     listing,
     objectives,
     paper,
+    recommend,
     report,
     run,
     train,
@@ -45,6 +47,8 @@ app.command("fit")(fit.fit)
 app.command("report")(report.report)
 app.command("paper")(paper.paper)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("recommend")(recommend.recommend)
+app.command("judge")(judge.judge)
 app.command("weights")(weights.weights)
 app.command("bench")(bench.bench)
 app.add_typer(agents.app, name="agents")

@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     SELECTION = 1
     EVALUATION = 2
     TUNING = 3
+    SEALED = 4
 
 
 def key(purpose: Purpose, seed: int) -> PRNGKeyArray:

@@ -166,6 +166,7 @@ def test_random_arrays_have_the_shapes_of_a_dataset():
 
 
 @pytest.mark.parametrize("way", ["map", "vmap", "chunks"])
+@pytest.mark.sweep
 def test_the_agents_of_the_benchmark_are_those_of_the_inner_loop(way, work):
     orpo, ground = mpo.objective("orpo"), work.situation
     program, members, shared = training.agents(ground, orpo, 2, work.lone, way)
@@ -369,6 +370,7 @@ def printed(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.sweep
 def test_objectives(printed, monkeypatch):
     monkeypatch.setattr(objectives, "NAMES", ("dpo", "orpo"))
     learned = "mpo: basis, 8 functions"

@@ -147,6 +147,7 @@ def test_every_section_documents_every_setting():
             assert setting.name in text
 
 
+@pytest.mark.sweep
 def test_reading_a_description_starts_no_computation():
     """Or the devices of the host could not be chosen any more."""
     program = (

@@ -54,6 +54,7 @@ def ground(datasets):
         return situation.prepare(config.from_json(TINY), Purpose.EVALUATION, all_devices())
 
 
+@pytest.mark.sweep
 def test_seeds_are_paired(ground):
     """The same objective under two names earns the same, seed by seed; seeds differ."""
     twice = {"a": mpo.objective("sft"), "b": mpo.objective("sft")}
@@ -79,6 +80,7 @@ def test_a_learning_rate_of_ones_own_is_used(ground):
     assert np.all(returns["still"] < returns["default"])
 
 
+@pytest.mark.sweep
 def test_what_is_known_is_not_trained_again(ground, tmp_path):
     """An evaluation that broke off goes on; the returns are those of one that did not."""
     path = tmp_path / "returns.csv"
@@ -319,6 +321,7 @@ def test_two_that_tune_into_one_file_lose_nothing(tiny, tmp_path):
     assert {*read_tuned(path).objectives} == {"sft", "closed_form"}
 
 
+@pytest.mark.sweep
 def test_two_that_write_one_file_at_once_lose_nothing(tiny, tmp_path, monkeypatch):
     """Each names an objective at a time, so that both are nearly always at the file."""
     path = tmp_path / "tuned.json"
@@ -550,6 +553,7 @@ def test_tokens_have_no_mean():
             actions(bandit, asked)
 
 
+@pytest.mark.sweep
 def test_a_search_by_the_mean_action_has_the_fitness_of_it(tiny, ground):
     by_mean = config.changed(tiny, {"search.action": "mean"})
     assert "action" not in tiny.as_json()["search"]

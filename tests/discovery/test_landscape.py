@@ -69,6 +69,7 @@ def test_dots_are_drawn(tmp_path):
     assert pictures[0].shape != pictures[1].shape  # a scale for progress below
 
 
+@pytest.mark.sweep
 def test_a_run_is_drawn_beside_orpo_with_its_own_training(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mpo.save(CHANGING, tmp_path / "run" / "objective")

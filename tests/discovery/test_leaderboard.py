@@ -139,6 +139,7 @@ def test_standings_are_ranks_shares_and_comparisons_paired_by_draw(small, measur
             assert own.p >= own.gap.p
 
 
+@pytest.mark.sweep
 def test_the_page_shows_gaps_as_gaps(small, measured):
     results, (ground,) = making.Results(measured[0]), small.grounds
     whole = page.page(small, results)

@@ -267,6 +267,7 @@ def test_an_exhibit_with_a_misspelt_setting_is_refused():
         from_values("mine", {**about, "rows": [row, row]})
 
 
+@pytest.mark.sweep
 def test_the_command_lists_and_makes(tmp_path, capsys):
     assert main(["paper", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {**exhibits(), **trainings.names()}

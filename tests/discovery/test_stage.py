@@ -32,6 +32,7 @@ def staged(**training):
     )
 
 
+@pytest.mark.sweep
 def test_losses_with_a_reference_begin_after_it_and_others_where_it_began():
     ground = stage.prepare(staged(), Purpose.EVALUATION, all_devices())
     plain = situation.prepare(config.from_json(TINY), Purpose.EVALUATION, all_devices())
@@ -67,6 +68,7 @@ def test_the_agent_is_one_of_sft_at_its_tuned_rate_and_is_trained_once(monkeypat
     np.testing.assert_array_equal(same.stages[0].kernels[0], ground.stages[0].kernels[0])
 
 
+@pytest.mark.sweep
 def test_dpo_earns_more_after_it_and_a_table_names_it(tmp_path):
     """From an untrained reference it learns little of how to walk."""
     plain = situation.prepare(config.from_json(TINY), Purpose.EVALUATION, all_devices())

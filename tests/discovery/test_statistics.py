@@ -77,6 +77,7 @@ def nested(rng, searches, datasets, agents):
         ((20, 3, 4), 60, "searches"),
     ],
 )
+@pytest.mark.sweep
 def test_an_interval_over_units_covers_the_truth(shape, times, unit):
     """And one over agents, as if they were all of one kind, does not by far."""
     rng = np.random.default_rng(1)

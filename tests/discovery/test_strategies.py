@@ -62,6 +62,7 @@ def test_every_strategy_climbs(name):
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.sweep
 def test_failed_members_do_not_reach_the_search(name):
     search = strategy(name, settings(), ZETA)
 
@@ -140,6 +141,7 @@ def test_sigma_follows_its_schedule_from_the_first_generation_to_the_last():
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.sweep
 def test_sigma_is_the_spread_of_the_first_generation(name):
     search = strategy(name, settings(sigma=0.7, final_sigma=0.7, population=2000), ZETA)
     members, _ = search.ask(jax.random.key(1), search.init(jax.random.key(0), ZETA + 2))

@@ -78,6 +78,7 @@ def test_the_names_are_for_physics_too(name, task):
 
 @pytest.mark.parametrize("name", algorithms.names())
 @pytest.mark.parametrize("task", ["token_bandit", "hopper", "three_legged_ant", "language"])
+@pytest.mark.sweep
 def test_as_they_ship_rounds_fill_the_updates_and_nothing_contradicts(name, task):
     config, objective = algorithms.described(name, task)
     made = regime.renewal(envs.task(task, **config.task.settings), config.training)
@@ -119,6 +120,7 @@ def test_a_loss_alone_is_trained_on_fixed_data(capsys):
         (["--algorithm", "reinforce", "--set", "training.regime.judge=odd"], ("'odd'",)),
     ],
 )  # fmt: skip
+@pytest.mark.sweep
 def test_what_cannot_be_is_one_line_that_names_both(arguments, says, capsys):
     if not says:
         assert main(["train", "--task", "token_bandit", *arguments, *SHORT, "--quiet"]) == 0
@@ -147,6 +149,7 @@ def test_responses_that_are_used_again_without_a_ratio_are_warned_of():
         algorithms.carry_out(config, objective)
 
 
+@pytest.mark.sweep
 def test_a_grader_is_a_function_named_by_path_or_a_model_that_was_saved(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp\n\n\ndef low(inputs, outputs, mask):\n"

@@ -38,6 +38,7 @@ def arguments(ground):
     return ORPO, ground.sources[0], ground.task.policy, KEY, ground.descent
 
 
+@pytest.mark.sweep
 def test_the_last_snapshot_is_what_training_returns(ground):
     then = snapshots(*arguments(ground), 4)
     trained, _ = train(*arguments(ground))
@@ -58,6 +59,7 @@ def test_a_snapshot_is_the_parameters_after_so_many_updates(ground):
             np.testing.assert_allclose(kept[moment], whole, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.sweep
 def test_what_is_recorded_is_what_the_objective_saw(ground, recorded):
     """At the end: log π per step under the agents that a cohort trains from the same keys."""
     keys = jax.random.split(KEY, 2)

@@ -85,6 +85,7 @@ def test_a_file_takes_the_place_of_generated_data_in_a_description(tiny, mine):
 
 
 @pytest.mark.parametrize("name", RECIPE)
+@pytest.mark.sweep
 def test_a_file_is_not_given_with_what_only_generated_data_have(tiny, mine, name):
     value = {"rows": 8, "responses": 3, "temperature": 1.0, "flip": 0.1}.get(name, "base")
     with pytest.raises(RequestError, match=rf"data\.path and data\.{name} were both given"):

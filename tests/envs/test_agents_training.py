@@ -75,6 +75,7 @@ def request(folder, *targets, **changes):
     )
 
 
+@pytest.mark.sweep
 def test_the_nearest_snapshot_to_each_level_is_kept(tmp_path):
     outcome = training.train(request(tmp_path, 8.0, 9.0))
     assert outcome.missed == ()
@@ -114,6 +115,7 @@ def test_the_same_request_continues_to_the_same_agents(tmp_path):
     assert training.train(request(parts, 8.0, 9.0), interrupt).agents == expected.agents
 
 
+@pytest.mark.sweep
 def test_a_visit_killed_before_its_checkpoint_is_repeated_as_it_was(tmp_path, monkeypatch):
     """Though the look, of few episodes, would not find the agent that it kept again."""
     measure = training.measure

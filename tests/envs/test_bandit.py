@@ -64,6 +64,7 @@ def test_a_bin_without_samples_keeps_a_little_probability():
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.sweep
 def test_exact_return_and_divergence_agree_with_draws(level):
     params = SMALL.agent(level) + jax.random.normal(jax.random.key(5), (10, 10))
     responses = draws(SMALL, params, 20_000)

@@ -28,6 +28,7 @@ def drawn():
     return {level: RESPOND(TASK.agent(level), starts, keys[:, 1]) for level in (BASE, EXPERT)}
 
 
+@pytest.mark.sweep
 def test_every_start_is_a_request_and_all_are_equally_likely():
     keys = jax.random.split(jax.random.key(1), 4000)
     prompts = [texts.said(row) for row in np.asarray(jax.jit(jax.vmap(TASK.start))(keys))]

@@ -148,6 +148,7 @@ def _texts(count):
         yield asked, story
 
 
+@pytest.mark.sweep
 def test_the_judge_in_jax_gives_every_part_of_every_verdict():
     drawn = list(_texts(1500))
     prompts = jnp.array([texts.tokens(asked.prompt) for asked, _ in drawn], jnp.int32)

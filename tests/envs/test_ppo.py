@@ -73,6 +73,7 @@ def trained(tmp_path_factory):
     return train(PPO(Probe(), SMALL), KEY, folder, visit=visit), folder, traced
 
 
+@pytest.mark.sweep
 def test_the_best_action_is_found(trained):
     state, folder, _ = trained
     x = jnp.linspace(-0.8, 0.8, 9)[:, None]

@@ -75,6 +75,7 @@ def test_everything_is_finite(responses):
         assert np.all(np.isfinite(leaf))
 
 
+@pytest.mark.sweep
 def test_score_is_the_total_of_the_response(task, population, responses):
     many = jax.vmap(task.score, in_axes=(None, 0, 0))
     scores = jax.jit(jax.vmap(many, in_axes=(0, None, None)))(*population)
@@ -99,6 +100,7 @@ def test_the_same_keys_give_the_same_responses_and_others_do_not(respond, popula
     assert np.any(changed.outputs != responses.outputs)
 
 
+@pytest.mark.sweep
 def test_log_prob_of_a_response_has_a_gradient(task, population, responses):
     params = jax.tree.map(lambda leaf: leaf[0], population[0])
     response = jax.tree.map(lambda leaf: leaf[0, 0], responses)
@@ -148,6 +150,7 @@ def test_the_list_says_a_line_about_each():
     assert all(line and "\n" not in line and len(line) < 90 for line in lines.values())
 
 
+@pytest.mark.sweep
 def test_bandits_and_lists_need_no_simulator():
     """Neither listing nor a task without physics imports brax."""
     program = (

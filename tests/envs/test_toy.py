@@ -39,6 +39,7 @@ def crooked():
 
 
 @pytest.mark.parametrize("level", [*WALKERS, "crooked"])
+@pytest.mark.sweep
 def test_exact_return_agrees_with_draws(level):
     params = crooked() if level == "crooked" else TASK.agent(level)
     total = np.asarray(responses(TASK, params, 10_000).total)

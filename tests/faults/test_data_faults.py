@@ -64,6 +64,7 @@ def test_a_file_cut_anywhere_is_refused(file):
             load(file)
 
 
+@pytest.mark.sweep
 def test_a_byte_altered_anywhere_is_noticed_or_harmless(file):
     expected, content = load(file), file.read_bytes()
     arrays = {name: np.array(values) for name, values in expected.arrays().items()}

@@ -213,6 +213,7 @@ def test_a_folder_that_may_not_be_written_to(command, tmp_path):
     assert "Permission denied" in errors
 
 
+@pytest.mark.sweep
 def test_the_command_is_known_and_light():
     code = (
         "import sys; from discovery.cli.app import app; "

@@ -120,6 +120,7 @@ def test_every_objective_comes_back_as_it_was(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", mpo.OBJECTIVES)
+@pytest.mark.sweep
 def test_every_setting_comes_back_as_it_was(name, tmp_path):
     """Numbers near their defaults, as Python numbers and as arrays; switches turned over."""
     fresh = mpo.objective(name)

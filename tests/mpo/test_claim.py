@@ -92,6 +92,7 @@ def test_a_growing_table_has_the_entries_of_both_unless_one_differs(tmp_path_fac
         assert claim.write(request) == claim.read() == {"objectives": mine | theirs, "by": "me"}
 
 
+@pytest.mark.sweep
 def test_a_process_at_work_is_named_and_a_dead_one_holds_up_nobody(tmp_path):
     """Another process may hold the lock, and dies without giving it back."""
     program = (

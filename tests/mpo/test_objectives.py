@@ -157,6 +157,7 @@ BY_HAND: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 @over_names
+@pytest.mark.sweep
 def test_value_by_hand(name):
     settings, expected = BY_HAND[name]
     pair = mpo.Comparison(**{key: jnp.asarray(value) for key, value in PAIR.items()})
@@ -269,6 +270,7 @@ def test_gradient_is_finite_for_long_responses(name, logp):
 
 
 @given(seed=seeds)
+@pytest.mark.sweep
 def test_mpo_contains_orpo(seed):
     c = _comparison(seed, scale=1.0)
     orpo = mpo.objective("orpo", lam=0.7)
@@ -444,6 +446,7 @@ LISTWISE = [
 @pytest.mark.parametrize("name", [n for n in REFERRING if n != "rpo"])  # it adds a likelihood
 @given(seed=seeds, shift=st.floats(-50, 50))
 @settings(max_examples=20)
+@pytest.mark.sweep
 def test_a_constant_added_to_both_policies_changes_nothing(name, seed, shift):
     objective = mpo.objective(name)  # of mpo_ref, its default φ = e^x alone sees only the ratio
     c = _comparison(seed)
@@ -491,6 +494,7 @@ def test_temporal_objectives_follow_progress():
 
 
 @over_names
+@pytest.mark.sweep
 def test_an_empty_response_has_a_defined_value(name):
     c = mpo.Comparison(
         logp=jnp.array([0.0, -3.0]),

@@ -48,6 +48,7 @@ def test_where_the_agent_wrote_them_ppo_has_the_slope_of_reinforce(seed, k):
 
 @given(seed=seeds, k=st.integers(2, 6), eta=st.floats(0.1, 5), beta=st.floats(0.05, 1))
 @settings(max_examples=30)
+@pytest.mark.sweep
 def test_rpo_sqloo_is_rloo_with_the_kl_in_its_reward_whatever_eta(seed, k, eta, beta):
     c = group(seed, k)
     a = eta * c.reward - beta * (c.logp - c.ref_logp)
@@ -59,6 +60,7 @@ def test_rpo_sqloo_is_rloo_with_the_kl_in_its_reward_whatever_eta(seed, k, eta, 
 
 @given(seed=seeds, k=st.integers(2, 6))
 @settings(max_examples=30)
+@pytest.mark.sweep
 def test_the_mirror_distance_has_the_slope_of_sqloo_where_nothing_saturates(seed, k):
     c = group(seed, k)
     flat = mpo.objective("rpo_mirror", beta=0.3, eta=1.0, saturation=1e6)
@@ -95,6 +97,7 @@ def test_backward_is_the_bregman_divergence_of_logsumexp(seed, k):
 
 @given(seed=seeds, k=st.integers(2, 6), eta=st.floats(0.1, 5))
 @settings(max_examples=30)
+@pytest.mark.sweep
 def test_at_the_optimum_every_distance_and_every_slope_vanishes_on_any_responses(seed, k, eta):
     beta = 0.2
     c = group(seed, k)
@@ -212,6 +215,7 @@ def test_pushing_the_rejected_down_moves_the_chosen_as_the_norm_of_the_policy_sa
     )
 
 
+@pytest.mark.sweep
 def test_a_bare_log_ratio_has_no_expected_slope_and_sqloo_has_that_of_the_regularised_return():
     rng = np.random.default_rng(0)
     logits = jnp.asarray(rng.normal(0, 1, 6))

@@ -25,6 +25,7 @@ def _structure(tree: object) -> Any:
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(KINDS, 2)))
+@pytest.mark.sweep
 def test_no_two_kinds_have_the_same_structure(first, second):
     """Or a compiled function could run the program of one for the other."""
     assert _structure(KINDS[first]) != _structure(KINDS[second])

@@ -152,6 +152,7 @@ def test_ta_mpo_goes_from_imitation_to_preference():
     np.testing.assert_allclose(half, (float(sft(c)) + float(preferring(c))) / 2, rtol=1e-12)
 
 
+@pytest.mark.sweep
 def test_a_free_network_for_a_link_begins_at_the_log_sigmoid_and_increases():
     network = NetworkPotential.orpo("link", 9)
     z = jnp.linspace(-40, 40, 81)

@@ -158,6 +158,7 @@ def test_ipo_per_step_as_trl_normalises_it(seed, beta):
     ],
 )
 @pytest.mark.parametrize("beta", [0.1, 0.7])
+@pytest.mark.sweep
 def test_what_else_its_dpo_trainer_has(seed, name, loss_type, settings, beta):
     batch, smoothing = _batch(seed), settings.get("label_smoothing", 0.0)
     theirs = _dpo_trainer(batch, loss_type, beta, smoothing)

@@ -45,6 +45,7 @@ def described():
     return config.from_json(FOUND)
 
 
+@pytest.mark.sweep
 def test_a_run(earlier, described):
     kept = JsonLog(earlier / "run" / "metrics.jsonl").lines()
     assert len(kept) == 2
@@ -86,6 +87,7 @@ def test_settings_that_were_tuned(earlier, described):
     assert tuned_into(path, described, ["sft"], 2, 2, lambda text: None)["sft"].trials
 
 
+@pytest.mark.sweep
 def test_a_figure(earlier):
     values = {
         "about": "Figure 9: a try",

@@ -116,6 +116,7 @@ def test_interrupted_it_stops_after_the_generation(command, tmp_path):
 
 # A read that fails leaves orbax's other reads behind in an event loop that is closed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.sweep
 def test_a_damaged_checkpoint_costs_a_generation_and_no_number(command, whole, tmp_path):
     folder = tmp_path / "run"
     killed(folder, "discovery.runs.checkpoints.Checkpoints.save", 3)
@@ -178,6 +179,7 @@ def test_a_tracker_whose_package_is_not_there_is_refused_before_anything_is_writ
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.sweep
 def test_tensorboard_files_are_written_on_request(command, tmp_path):
     arguments = ["--track", "tensorboard", "--set", "search.generations=1"]
     done = command.run(tmp_path / "run", *arguments)

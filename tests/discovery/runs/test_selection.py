@@ -44,6 +44,7 @@ def _asking(tiny, **settings):
     return config.changed(tiny, {f"evaluation.{name}": value for name, value in settings.items()})
 
 
+@pytest.mark.sweep
 def test_a_run_ends_with_the_candidate_that_the_measure_scores_best(tiny, brought, tmp_path):
     asked = _asking(tiny, selection="liking", selection_settings={"likes": "best member"})
     result = discover(asked, tmp_path / "run", quiet=True)

@@ -145,6 +145,7 @@ def test_a_dataset_of_several_chunks_is_compiled_once(planned, ledge):
     assert len(traces) - first <= 2  # `layout` traces abstractly at every call, and nothing else
 
 
+@pytest.mark.sweep
 def test_settings_of_the_caller_hold_for_every_chunk():
     with jax.enable_x64(True):
         plan = data.plan("reach", rows=40)
@@ -240,6 +241,7 @@ def test_flips_turn_rows_and_nothing_else(planned, exact):
     rows=st.sampled_from([4, 9, 40]), share=st.floats(0.01, 0.75), seed=st.integers(0, 2**32 - 1)
 )
 @settings(max_examples=30)
+@pytest.mark.sweep
 def test_a_share_of_the_rows_has_the_expert_exactly(planned, rows, share, seed):
     recipe = planned(rows=rows, seed=seed).recipe
     for name in ("base", "shuffled"):

@@ -75,6 +75,7 @@ def test_the_last_segment_is_moved_back_to_be_full():
     assert np.all(batch.mask)
 
 
+@pytest.mark.sweep
 def test_samples_are_uniform_over_items():
     view = numbered([[4, 4]] * 5, 4).view(2)
     batch = view.sample(jax.random.key(0), 20_000)
@@ -107,6 +108,7 @@ def test_a_view_is_not_traced_again_for_other_items():
     assert len(traces) == 1
 
 
+@pytest.mark.sweep
 def test_segments_know_no_log_probability_of_the_whole():
     dataset = numbered([[4, 4]], 4, ref_logp=np.zeros((1, 2)))
     assert dataset.view(2).batch(jnp.arange(1)).ref_logp is None
@@ -130,6 +132,7 @@ def test_impossible_segments_are_refused(steps):
         numbered([[4, 4]], 4).view(steps)
 
 
+@pytest.mark.sweep
 def test_a_view_keeps_what_its_comparisons_need_to_be_answered_anew(planned, ledge, tmp_path):
     """Their starts, in the order of the rows, in the task's own structure; and who wrote them."""
     plan = planned(rows=6)

@@ -113,6 +113,7 @@ def test_a_damaged_artifact_can_be_saved_over(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {ABOUT, ARRAYS}
 
 
+@pytest.mark.sweep
 def test_a_reader_beside_a_writer_sees_whole_artifacts(tmp_path):
     save(tmp_path, 0)
     done = threading.Event()

@@ -70,6 +70,7 @@ def test_orpo_is_two_terms(training):
     assert best.error < 1e-6
 
 
+@pytest.mark.sweep
 def test_weights_may_change_with_progress(training):
     known = mpo.objective("mpo", psi=LATE, phi_inv=BasisPotential.of({"logit": 1.0}))
     front = fit(known, training, library=FEW)
@@ -137,6 +138,7 @@ def test_every_closed_form_increases(front):
                 assert term.start > 0
 
 
+@pytest.mark.sweep
 def test_it_is_fitted_where_training_lives():
     """ψ = x + log x / 20 is a logarithm to unlikely responses, and x to likely ones."""
     psi = BasisPotential.of({"x": 1.0, "log": 0.05})

@@ -192,6 +192,7 @@ def test_a_rate_that_diverges_is_not_chosen_and_is_counted(settings, tmp_path, m
     assert "2, 1 diverged" in markdown(summary(chosen, ledger))
 
 
+@pytest.mark.sweep
 def test_both_trainers_train_the_same_model(settings, tmp_path):
     found = [
         study.run(settings(trainer=name, seeds=1, shuffled=0.5), tmp_path / name).results
@@ -521,6 +522,7 @@ def test_files_that_hold_no_preferences_are_named(settings, tmp_path, content, s
         ({"objectives": ("none",)}, "unknown objective"),
     ],
 )
+@pytest.mark.sweep
 def test_what_is_not_there_is_named_before_anything_is_written(settings, tmp_path, changed, says):
     out = tmp_path / "out"
     with pytest.raises(RequestError, match=says):

@@ -102,6 +102,7 @@ def _changed(**changes):
     ],
     ids=lambda changes: " ".join(f"{k}={str(v)[:30]!r}" for k, v in changes.items()),
 )
+@pytest.mark.sweep
 def test_what_is_no_formula_is_refused_in_a_line(changes):
     with pytest.raises(RequestError) as refused:
         from_json(_changed(**changes))
@@ -144,6 +145,7 @@ TEXT = to_json(resolve("orpo"))
 
 @settings(max_examples=150)
 @given(st.integers(0, len(TEXT) - 1), st.integers(0, 12), st.text(max_size=6))
+@pytest.mark.sweep
 def test_any_damage_is_refused_or_another_formula(at, length, other):
     try:
         found = from_json(TEXT[:at] + other + TEXT[at + length :])

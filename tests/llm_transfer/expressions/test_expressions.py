@@ -77,6 +77,7 @@ def _basis(**of):
 
 
 @pytest.mark.parametrize("positive", POSITIVITIES)
+@pytest.mark.sweep
 def test_a_weight_of_zero_vanishes_and_others_look_as_they_were_given(positive):
     weights = {"logit": 1.2, "x": 0.05, "signed_sqrt": 3.0}
     value = _basis(weights=weights, positive=positive)

@@ -165,6 +165,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.sweep
 def test_a_primitive_in_a_formula_is_what_jax_computes(name, x64):
     x, y = sympy.symbols("x y", real=True)
     found = Follower("it").trace(ALL[name], x, y)[()]

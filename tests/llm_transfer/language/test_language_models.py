@@ -49,6 +49,7 @@ def test_a_model_in_the_cache_is_not_made_again(made, folder, monkeypatch):
     assert language.models("test", folder) == made
 
 
+@pytest.mark.sweep
 def test_what_an_interruption_left_is_made_anew(made, folder, monkeypatch):
     (made.weak / "about.json").unlink()
     trained, real = [], pretrain

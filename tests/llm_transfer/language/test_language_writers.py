@@ -26,6 +26,7 @@ def made(tmp_path_factory):
 
 
 @pytest.mark.parametrize("part", WRITERS)
+@pytest.mark.sweep
 def test_log_probabilities_are_those_of_the_policy(part, made):
     pairs = texts.preferences(ROWS, "test", TASK.horizon)
     prompts, stories = pairs["inputs"].reshape(2 * ROWS, -1), pairs["outputs"].reshape(2 * ROWS, -1)

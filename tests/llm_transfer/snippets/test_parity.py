@@ -114,6 +114,7 @@ def test_a_proof_needs_points_to_compare(monkeypatch):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.sweep
 def test_slopes_are_continuous_through_certainty_in_either_text(name):
     """A saturated softmax gives log π = 0 exactly."""
     one = BasisPotential.of({name: 1.0}, library=(name,))

@@ -51,6 +51,7 @@ def _with_gradients(loss, batch):
     return values.detach(), *torch.autograd.grad(values.sum(), logp, materialize_grads=True)
 
 
+@pytest.mark.sweep
 def test_gradients_are_those_of_the_values(formula):
     batch = _batch(formula)
     names = [name for name in formula.inputs if name.startswith(("logp", "ref_logp"))]

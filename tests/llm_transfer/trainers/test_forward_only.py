@@ -500,6 +500,7 @@ def test_what_is_logged_and_evaluated_is_what_the_trainer_does(road, made, losse
     assert min(_logged(trainer, "slope/equal")) > 0  # ε is below what float32 tells
 
 
+@pytest.mark.sweep
 def test_preferences_are_learnt(made, losses):
     trainer = made(
         Plain,

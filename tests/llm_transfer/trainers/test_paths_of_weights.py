@@ -34,6 +34,7 @@ def policy(folder, words, rows, settings, losses, tmp_path):
     return train
 
 
+@pytest.mark.sweep
 def test_a_policy_and_its_reward_model(policy, folder, words, rows, settings, tmp_path):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)
     trl.RewardTrainer(

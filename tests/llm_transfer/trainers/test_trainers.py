@@ -81,6 +81,7 @@ def _history(trainer, key):
 
 
 @pytest.mark.parametrize("name", ["dpo", "simpo", "closed", "fading"])
+@pytest.mark.sweep
 def test_both_trainers_give_the_same_weights(folder, losses, plain, on_trl, held_out, name):
     from transformers import AutoModelForCausalLM
 

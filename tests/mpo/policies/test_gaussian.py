@@ -91,6 +91,7 @@ def test_gradient_agrees_with_finite_differences():
     np.testing.assert_allclose(jax.grad(loss)(at), numeric, rtol=5e-3)
 
 
+@pytest.mark.sweep
 def test_agents_stack_along_a_leading_axis():
     agents = [agent(seed) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *agents)

@@ -25,6 +25,7 @@ def test_default_is_as_large_as_gpt_nano():
         GPTPolicy(9, 6, 2, 3, 12, context=4, window=20),
     ],
 )
+@pytest.mark.sweep
 def test_drawing_with_the_cache_follows_the_full_forward_pass(policy):
     shapes = jax.eval_shape(policy.init, jax.random.key(0))
     rng = np.random.default_rng(0)

@@ -82,6 +82,7 @@ def test_the_context_matters(policy):
     assert np.abs(here - there).sum() > 0.05
 
 
+@pytest.mark.sweep
 def test_log_prob_is_the_normalised_logit_of_the_token(policy):
     params, tokens = agent(policy), jnp.array([3, 0, 1], jnp.int32)
     logits = np.asarray(compiled(policy, "logits")(params, CONTEXT, tokens), np.float64)

@@ -54,6 +54,7 @@ def test_updates_are_counted_by_number_or_by_epochs():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.sweep
 def test_every_optimizer_descends_under_every_schedule(name, schedule):
     last = steps(3, optimizer=name, schedule=schedule, learning_rate=0.01)[-1]
     assert last["bias"][0] < 3.0

@@ -93,6 +93,7 @@ def test_a_reference_holds_the_arrays_it_was_given(ragged):
 
 
 @pytest.mark.parametrize("steps", [None, 4])
+@pytest.mark.sweep
 def test_a_reference_is_that_of_the_segment(ragged, steps):
     view = ragged.view(steps)
     source = referenced(view, POLICY, PARAMS, chunk=5)

@@ -18,6 +18,7 @@ def drawn(size, batch, updates, seed=0):
 @pytest.mark.parametrize(
     ("size", "batch"), [(1, 1), (2, 5), (3, 2), (13, 13), (60, 16), (97, 10), (1000, 1001)]
 )
+@pytest.mark.sweep
 def test_every_epoch_has_each_item_once(size, batch):
     updates = -(-3 * size // batch)
     items = drawn(size, batch, updates)

@@ -57,6 +57,7 @@ def test_a_population_is_compiled_once():
     assert len(traces) == 1
 
 
+@pytest.mark.sweep
 def test_memory_does_not_grow_with_the_population(walks):
     """Beyond what each member hands back: neither data nor activations are held per member."""
     view = walks.view()

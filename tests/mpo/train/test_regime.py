@@ -76,6 +76,7 @@ def test_credit_that_is_measured_against_others_forgets_the_level(seed, shift, s
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("level", [0.0, 0.7, -3e4])
+@pytest.mark.sweep
 def test_equal_rewards_are_finite_and_nobodys_merit(scope, shape, level):
     for responses in (1, 4):
         found = credited(jnp.full((3, responses), level), scope, shape, 0.1)
@@ -164,6 +165,7 @@ def test_rounds_follow_from_pool_reuse_and_batch():
             regime.rounds(updates, batch)
 
 
+@pytest.mark.sweep
 def test_a_judge_that_errs_ranks_otherwise_and_rewards_stay():
     right, _ = pool_of(of("dpo"))
     wrong, _ = pool_of(of("dpo", judge=Judge(temperature=None, flip=1.0)))
@@ -213,6 +215,7 @@ def test_no_share_is_offline_after_the_first_pool_and_all_of_it_is_a_new_pool():
 
 
 @pytest.mark.parametrize("mix", [1.0, 0.25])
+@pytest.mark.sweep
 def test_the_reference_follows_every_so_many_rounds(mix):
     algorithm = of("dpo", every=2, mix=mix)
     moved = START + 1.0

@@ -142,6 +142,7 @@ def same(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
+@pytest.mark.sweep
 def test_an_objective_alone_is_an_algorithm_with_the_defaults(source, start):
     objective = mpo.objective("orpo")
     whole = Algorithm(objective=objective, renewal=Fixed(), descent=Descent())
@@ -165,6 +166,7 @@ def test_fresh_responses_of_the_agent_teach_it_what_is_rewarded(source, start):
     assert BANDIT.expected_return(params) > BANDIT.expected_return(offline) + 0.2
 
 
+@pytest.mark.sweep
 def test_each_round_sees_the_agent_of_its_beginning(source, start):
     """Two rounds by hand: train on the first pool, let that agent write, train on the second."""
     renewal = OnPolicy(cut=2, pairs=4)
@@ -198,6 +200,7 @@ def test_a_slope_by_finite_differences_descends_as_the_gradient_does(source, sta
 
 
 @pytest.mark.parametrize("how", ["vmap", "map"])
+@pytest.mark.sweep
 def test_populations_renew_and_slope_member_by_member(source, start, how):
     """Members differ in λ, step and key; each is what it is alone (on devices: test_population)."""
     base = of("orpo", renewal=OnPolicy(cut=2, pairs=4), descent={"updates": 4})
@@ -233,6 +236,7 @@ def test_rounds_that_do_not_divide_the_updates_are_refused(source, start):
         train(of(renewal=OnPolicy(cut=3)), source, POLICY, KEY, start=start)
 
 
+@pytest.mark.sweep
 def test_algorithms_of_one_structure_are_compiled_once(source, start):
     traces = []
 

@@ -58,6 +58,7 @@ def view(walks):
 
 
 @pytest.mark.parametrize(("name", "steps"), [("sft", None), ("orpo", 5)])
+@pytest.mark.sweep
 def test_the_expert_is_recovered(reach, walks, name, steps):
     settings = hyper(updates=600, learning_rate=0.03, schedule="cosine", max_gradient_norm=1.0)
     objective = mpo.objective(name, length_normalise=True)
@@ -81,6 +82,7 @@ def test_preferred_sentences_are_learned(bandit, sentences, name):
     assert abs(worth(params) - wanted) < 0.05
 
 
+@pytest.mark.sweep
 def test_an_update_is_what_it_says(walks):
     """The same training, by a loop over updates with nothing but optax and NumPy."""
     view, settings = walks.view(4), dataclasses.replace(FEW, learning_rate=0.1)
@@ -205,6 +207,7 @@ def test_metrics_are_means_over_stretches(view):
     assert fine.updates == coarse.updates == 10
 
 
+@pytest.mark.sweep
 def test_the_reference_is_the_sources_if_it_knows_one(walks, reach):
     expert, view = reach.agent("expert"), walks.view()
     log_pi = jax.jit(lambda params, items: log_probs(LINEAR, params, view.batch(items)))

@@ -63,6 +63,7 @@ def test_a_difference_on_a_quadratic_is_exact_at_every_distance(epsilon):
 
 
 @pytest.mark.parametrize("slope", [SPSA(), ForwardGradient()])
+@pytest.mark.sweep
 def test_its_mean_is_the_gradient_and_its_square_is_that_of_gaussian_directions(slope):
     """20,000 draws in 20 dimensions: E ĝ = ∇J, E|ĝ|² = (d + 2)|∇J|²."""
     loss, gradient = quadratic(20)
@@ -155,6 +156,7 @@ def test_the_guide_fades_within_a_round(decay, at):
     np.testing.assert_allclose(weights, at, atol=1e-6)
 
 
+@pytest.mark.sweep
 def test_without_a_guide_it_is_spsa():
     start = BANDIT.agent("reference")
     plain, _ = train(on_policy(SPSA()), None, BANDIT.policy, KEY, start=start)
