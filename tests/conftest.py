@@ -38,7 +38,7 @@ hypothesis.settings.load_profile("project")
 
 PARTS = 40
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
-SWEEP = 8
+SWEEP = 16
 """Into how many the cases of a sweep are cut, likewise."""
 
 

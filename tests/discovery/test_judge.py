@@ -124,6 +124,7 @@ def test_what_cannot_work_is_refused_in_a_line(text, says, written):
     ],
     ids=["endless import", "endless loss", "memory", "exit"],
 )
+@pytest.mark.sweep
 def test_limits_hold_in_the_process_and_leave_nothing(text, limit, says, written, capsys, tmp_path):
     out = tmp_path / "out"
     assert main(["judge", written(HEAD + text), "--out", str(out), *limit]) == 2
@@ -180,6 +181,7 @@ def test_the_losses_beside_were_measured_on_this_set():
         assert {*one["situations"]} == {*sealed("token_bandit").situations}
 
 
+@pytest.mark.sweep
 def test_a_verdict_is_the_same_in_another_process_and_goes_on_where_it_was(
     small, written, tmp_path, capsys
 ):
