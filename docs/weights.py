@@ -237,8 +237,8 @@ def of_noise(decay: float, iterations: int = 40, updates: int = 10) -> Measured:
 
     Args:
       decay: of Adam's mean of gradients, its memory; 0 for none.
-      iterations: steps between two checkpoints.
-      updates: that make one.
+      iterations: steps, from a checkpoint to the next.
+      updates: of Adam that make one.
     """
     rng, adam = np.random.default_rng(0), optax.adam(0.03, b1=decay)
     weights = np.zeros(1000, np.float32)

@@ -38,10 +38,13 @@ def anchor(
     from discovery.evidence import anchoring, stage
     from discovery.host.processes import all_devices
     from discovery.search.streams import Purpose
+    from mpo.train.anchor import check
 
     described = asked_situation(task, dataset, level, preset, set_, seed)
     found = None if objective is None else mpo.find(objective)
-    anchoring.check(quantile, found)
+    check(quantile)  # here, too, before anything is trained
+    if found is not None:
+        anchoring.check(found)
     ground = stage.prepare(described, Purpose.DISCOVERY, all_devices())
     here = anchoring.anchored(described, ground, quantile)
     if found is not None:

@@ -35,16 +35,12 @@ def anchored(config: Config, ground: Situation, quantile: float) -> Anchor:
     return anchor(source, ground.task.policy, agent, quantile)
 
 
-def check(quantile: float | None, found: Artifact | None) -> None:
-    """Refuse what no anchor can be of, before anything is trained.
+def check(found: Artifact) -> None:
+    """Refuse a loss that has no anchor.
 
     Raises:
-      RequestError: the quantile is none, or the loss has no anchor.
+      RequestError: it is of another family, or was found without one.
     """
-    if quantile is not None and not 0 <= quantile <= 1:
-        raise RequestError(f"the quantile of an anchor must be in [0, 1], not {quantile}")
-    if found is None:
-        return
     if not isinstance(found.objective, Wide):
         raise RequestError(
             f"objective {found.objective.name!r} has no anchor: only the wide family has one "
@@ -63,7 +59,7 @@ def moved(found: Artifact, here: Anchor, task: str) -> Artifact:
     Raises:
       RequestError: the loss has no anchor.
     """
-    check(None, found)
+    check(found)
     assert isinstance(found.objective, Wide)
     about = found.provenance
     note = {"anchored": {"task": task, **here._asdict()}}

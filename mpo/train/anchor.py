@@ -45,14 +45,19 @@ def anchor(
       quantile: share of the chosen responses, each by the mean log π of its steps, below it.
       chunk: items in memory at a time.
     """
-    if not 0 <= quantile <= 1:
-        raise RequestError(f"the quantile of an anchor must be in [0, 1], not {quantile}")
+    check(quantile)
     steps = _steps(source, policy, params, chunk)
     outputs = jax.eval_shape(source.batch, jnp.zeros(1, jnp.int32)).outputs
     entries = 1
     for size in outputs.shape[3:]:
         entries *= size
     return Anchor(float(jnp.quantile(steps, quantile)), float(entries))
+
+
+def check(quantile: float) -> None:
+    """Refuse what is no share of the chosen responses."""
+    if not 0 <= quantile <= 1:
+        raise RequestError(f"the quantile of an anchor must be in [0, 1], not {quantile}")
 
 
 @partial(jax.jit, static_argnames=("policy", "chunk"))
