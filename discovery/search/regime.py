@@ -22,7 +22,6 @@ from mpo.errors import RequestError, unknown
 from mpo.objectives import Objective
 from mpo.policies import (
     GPTPolicy,
-    GPTScores,
     MarkovPolicy,
     PolicyScores,
     PositionsPolicy,
@@ -56,8 +55,9 @@ TRUTH, LEARNT, IMPLIED = GRADERS = ("truth", "learnt", "implied")
 _OF_MODEL = 2**31 + 2
 """Folded into the key of a purpose for its reward models; agents and authors have other numbers."""
 
-KINDS = {"tokens": TokenScores, "gpt": GPTScores, "policy": PolicyScores, "steps": StepScores}
-"""Reward models by the name that a file has them under."""
+KINDS = {"tokens": TokenScores, "policy": PolicyScores, "gpt": PolicyScores, "steps": StepScores}
+"""Reward models by the name that a file has them under; "gpt" is of files from before bodies had
+names."""
 BODIES = {"gpt": GPTPolicy, "markov": MarkovPolicy, "positions": PositionsPolicy}
 """Policies that a reward model may be made of, likewise."""
 
@@ -352,7 +352,7 @@ def _architecture(task: envs.Task, source: Source, model: Model) -> Any:
     vocabulary, length = task.policy.vocabulary, task.policy.length  # type: ignore[attr-defined]
     if model.kind == "gpt":
         body = task.policy if isinstance(task.policy, GPTPolicy) else GPTPolicy(vocabulary, length)
-        return GPTScores(body)
+        return PolicyScores(body)
     return TokenScores(vocabulary)
 
 

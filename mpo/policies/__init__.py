@@ -2,7 +2,7 @@
 
 Continuous actions: `GaussianPolicy`. Tokens: `MarkovPolicy` and `PositionsPolicy`, tables of
 logits, and `GPTPolicy`, a small transformer; all are a `TokenPolicy`. Reward models are policies
-whose probabilities add up to no one: `TokenScores`, `GPTScores`, `StepScores`, and
+whose probabilities add up to no one: `TokenScores`, `StepScores`, and
 `PolicyScores`, whose parameters are those of a policy.
 """
 
@@ -10,12 +10,11 @@ from mpo.policies.gaussian import GaussianParams, GaussianPolicy
 from mpo.policies.gpt import GPTPolicy
 from mpo.policies.markov import MarkovPolicy
 from mpo.policies.positions import PositionsPolicy
-from mpo.policies.scores import GPTScores, PolicyScores, StepScores, TokenScores
+from mpo.policies.scores import PolicyScores, StepScores, TokenScores
 from mpo.policies.tokens import TokenPolicy
 
 __all__ = [
     "GPTPolicy",
-    "GPTScores",
     "GaussianParams",
     "GaussianPolicy",
     "MarkovPolicy",

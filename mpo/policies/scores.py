@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from mpo.policies.gaussian import GaussianParams, GaussianPolicy
-from mpo.policies.gpt import GPTPolicy
 from mpo.policies.tokens import TokenPolicy
 
 
@@ -37,28 +36,6 @@ class TokenScores:
     ) -> Float[Array, " T"]:
         """Return the score of each token."""
         return params[tokens.astype(jnp.int32)]
-
-
-@dataclass(frozen=True)
-class GPTScores:
-    """A small transformer's logit of each token, given what stands before it.
-
-    Attributes:
-      body: the transformer.
-    """
-
-    body: GPTPolicy
-
-    def init(self, key: PRNGKeyArray) -> Any:
-        """Draw a transformer."""
-        return self.body.init(key)
-
-    def log_prob(
-        self, params: Any, context: Integer[Array, "*context"], tokens: Integer[Array, " T"]
-    ) -> Float[Array, " T"]:
-        """Return the score of each token."""
-        logits = self.body.logits(params, context, tokens)
-        return jnp.take_along_axis(logits, tokens.astype(jnp.int32)[:, None], axis=1)[:, 0]
 
 
 @dataclass(frozen=True)
