@@ -11,36 +11,53 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from mpo.errors import RequestError, unknown
-from mpo.objectives import OBJECTIVES
-from mpo.objectives.anchored import NCA, SPPO, APODown, APOZero, BCOPair, KTOPair
-from mpo.objectives.base import Objective
-from mpo.objectives.direct import (
+from mpo.objectives import (
+    AWR,
     CDPO,
+    CPO,
     DPO,
     DPOP,
     EXO,
+    GCE,
+    GRPO,
     IPO,
+    MPO,
+    NCA,
+    OBJECTIVES,
+    ORPO,
+    PPO,
     ROPO,
     RPO,
+    SFT,
+    SPPO,
+    TAMPO,
     WDPO,
+    AlphaPO,
+    APODown,
+    APOZero,
+    BCOPair,
+    BetaORPO,
+    ClosedForm,
     DiscoPOP,
-    DPONormalised,
-    Hinge,
-    RobustDPO,
-)
-from mpo.objectives.mirror import MPO, TAMPO, ClosedForm, MPOReference
-from mpo.objectives.policy_gradient import GRPO, PPO, Reinforce, Unlikelihood
-from mpo.objectives.reference_free import CPO, ORPO, SFT, AlphaPO, BetaORPO, SimPO
-from mpo.objectives.reward_aware import (
     DistillDPO,
+    DPONormalised,
+    FilteredSFT,
+    Hinge,
+    KTOPair,
+    MPOReference,
+    Objective,
+    Reinforce,
+    RobustDPO,
     RPOBackward,
     RPOForward,
     RPOLeaveOneOut,
     RPOMirror,
     RPOSquared,
+    SimPO,
+    Unlikelihood,
+    WeightedSFT,
+    Wide,
 )
-from mpo.objectives.weighted import AWR, GCE, FilteredSFT, WeightedSFT
-from mpo.objectives.wide import Wide
 from mpo.potentials import BasisPotential, potential
 from mpo.potentials.base import Role
 
