@@ -1,6 +1,9 @@
 # Each target sets up what it needs: a virtual environment in .venv, installed once.
 PYTHON ?= python3
-# What is never imported need not be compiled.
+# What is never imported need not be compiled; what is, once for all processes, whatever the
+# environment says, and out of the way.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	-c constraints.txt
 
