@@ -16,13 +16,13 @@ discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
 
 test: .venv/.development  ## what CI runs: all but the slow tests and sweeps, and a part of those
-	.venv/bin/python -m pytest -m "slow or not slow" --rotate $(ROTATE) -n auto --dist loadfile --durations 15
+	.venv/bin/python -m pytest -m "slow or not slow" --rotate $(ROTATE) -n auto --dist loadfile --no-loadscope-reorder --durations 15
 
 test-all: .venv/.development  ## every test, also what guards against releases of other packages
-	.venv/bin/python -m pytest -m "slow or not slow" -n auto --dist loadfile --durations 15
+	.venv/bin/python -m pytest -m "slow or not slow" -n auto --dist loadfile --no-loadscope-reorder --durations 15
 
 test-fast: .venv/.development  ## what to run while working
-	.venv/bin/python -m pytest -n auto --dist loadfile
+	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: .venv/.development  ## format, lint, types, direction of dependency
 	.venv/bin/ruff format --check .
