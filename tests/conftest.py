@@ -97,7 +97,7 @@ def _resident() -> int:
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_a_file_leaves() -> Iterator[None]:
-    """Drop its programs where room is short, and spare collections the rest: transformers has many."""
+    """Drop its programs where room is short, and spare collections what is left of it."""
     yield
     if _resident() > ROOM:
         jax.clear_caches()
