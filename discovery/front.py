@@ -90,7 +90,7 @@ def algorithm(entry: Entry, ground: Situation) -> Algorithm:
     if isinstance(entry, Objective | Algorithm):
         return ground.algorithm(entry)
     artifact = mpo.find(entry)
-    return paths.put_all(ground.algorithm(artifact.objective), artifact.provenance.beside)
+    return paths.put_known(ground.algorithm(artifact.objective), artifact.provenance.beside)
 
 
 def train(entry: Entry, ground: Situation, seed: int = 0, number: int = 0) -> tuple[Any, Metrics]:

@@ -165,7 +165,9 @@ HOPPER_RATES, HOPPER_SEEDS = (3e-3, 1e-3, 3e-4, 1e-4), range(4)
 QUIET = {"data.spread": -1.1}
 """The column "scarce, quiet" of the leaderboard, for algorithms that learn from data."""
 ON_DATA = ("learnt_rwr", "learnt_best_of_n")
-LEFT_OUT = ("online_rpo_fwd", "online_rpo_mirror", "pref_ft", "rwr_offline", "mezo", "zopro")
+LEFT_OUT = ("online_rpo_fwd", "online_rpo_mirror", "pref_ft", "rwr_offline")
+FORWARD = ("mezo", "zopro")
+"""Those that are not given gradients: their rates are others."""
 
 
 def on_hopper(name: str, points: list[dict[str, float]], purpose: Purpose, seeds: range) -> Any:
@@ -196,7 +198,8 @@ def tune_hopper(names: list[str]) -> None:
     for name in names:
         if name in held:
             continue
-        points = [{RATE: rate} for rate in HOPPER_RATES]
+        factor = 10.0 if name in FORWARD else 1.0
+        points = [{RATE: factor * rate} for rate in HOPPER_RATES]
         found = on_hopper(name, points, Purpose.TUNING, range(2))
         best = int(np.argmax(np.mean(found["sampled"], axis=1)))
         held[name] = {"best": points[best], "points": points, **found}

@@ -1,6 +1,7 @@
 """Where the gain of an iteration comes from, by last reward, and what regression to the mean gives.
 
 python docs/optune.py        # OPTune's Figure 2, with its null
+python docs/optune.py time   # its Table 1: seconds of writing, grading and training of an iteration
 
 The prompts of a pool are halved by the reward of their better response. Then an agent is trained on
 the pool, and answers all prompts anew: the share of the gain that the lower half has is OPTune's
@@ -8,6 +9,9 @@ motivation. The null is the same with no training between: the same agent, drawn
 """
 
 import json
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ import numpy as np
 import discovery
 import envs
 from discovery import algorithms
-from discovery.evidence.statistics import estimate
+from discovery.evidence.statistics import estimate, number
 from discovery.search import situation
 from mpo.train import Algorithm, hyper, train
 from mpo.train.regime import Regime
@@ -86,6 +90,76 @@ def said() -> str:
     return "\n".join(lines)
 
 
+TIMES = OUT.parents[1] / "optune-table-1" / "results.json"
+TASKS = ("token_bandit", "hopper", "language")
+PARTS = ("writing", "grading", "training")
+GROUPS, TRIES = 64, 5
+
+
+def time_parts() -> None:
+    """Time an iteration of iterative DPO: two responses to each prompt, one epoch on the pairs."""
+    held: dict[str, Any] = {"prompts": GROUPS, "seconds": {}}
+    for name in TASKS:
+        held["seconds"][name] = _parts(name)
+        print(name, held["seconds"][name], flush=True)
+    TIMES.parent.mkdir(parents=True, exist_ok=True)
+    TIMES.write_text(json.dumps(held, indent=1) + "\n")
+
+
+def _parts(name: str) -> dict[str, list[float]]:
+    config, objective = algorithms.described(
+        "optune_dpo", name, {"training.regime.grader": "learnt"}
+    )
+    ground = discovery.prepare(config)
+    task, agent, grader = ground.task, ground.start, ground.sources[0].grader
+    hypers = {**config.training.hyper, "batch": 16, "updates": GROUPS // 16}
+    algorithm = Algorithm(objective=objective, descent=hyper(**hypers))
+    regime = Regime(task=task, prompts=GROUPS, responses=2, pairing="ends")
+
+    @jax.jit
+    def written(key: Any) -> Any:
+        blank = regime.init(None, task.policy, agent, key)
+        return regime(None, task.policy, agent, blank, key, jnp.int32(0))[0]
+
+    pool = written(jax.random.key(1))
+    groups = pool.source.batch(jnp.arange(GROUPS))
+    starts = jax.vmap(task.start)(jax.random.split(jax.random.key(2), GROUPS))
+    both = jax.vmap(jax.vmap(task.respond, (None, None, 0)), (None, 0, 0))
+    parts: dict[str, Callable[[Any], Any]] = {
+        "writing": lambda key: both(agent, starts, jax.random.split(key, (GROUPS, 2))),
+        "grading": lambda key: grader.scores(groups),
+        "training": lambda key: train(algorithm, pool, task.policy, key, start=agent),
+    }
+    return {part: _seconds(run) for part, run in parts.items()}
+
+
+def _seconds(run: Callable[[Any], Any]) -> list[float]:
+    """Return the seconds of a compiled program, some times over."""
+    compiled, found = jax.jit(run), []
+    jax.block_until_ready(compiled(jax.random.key(0)))
+    for seed in range(TRIES):
+        begun = time.perf_counter()
+        jax.block_until_ready(compiled(jax.random.key(seed)))
+        found.append(float(f"{time.perf_counter() - begun:.4g}"))
+    return found
+
+
+def said_of_time() -> str:
+    """Return the table of where time goes."""
+    held = json.loads(TIMES.read_text())
+    lines = ["| task | seconds an iteration | " + " | ".join(PARTS) + " |"]
+    lines.append("| --- | --- |" + " --- |" * len(PARTS))
+    for name, parts in held["seconds"].items():
+        medians = [float(np.median(parts[part])) for part in PARTS]
+        cells = [f"{value / sum(medians):.1%}" for value in medians]
+        lines.append(f"| {name} | {number(sum(medians))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    measure()
-    print(said())
+    if sys.argv[1:] == ["time"]:
+        time_parts()
+        print(said_of_time())
+    else:
+        measure()
+        print(said())

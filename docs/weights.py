@@ -1,7 +1,8 @@
 """Paths of policies and reward models, and ZOPrO's own numbers, each beside what chance gives.
 
-python docs/weights.py        # trains, measures, writes docs/results/weights, prints its tables
-python docs/weights.py noise  # what of them is the memory of the optimizer
+python docs/weights.py              # trains, measures, writes docs/results/weights, prints tables
+python docs/weights.py noise        # what of them is the memory of the optimizer
+python docs/weights.py transformer  # a transformer, by layer, with the memory of Adam and without
 
 Trained as in the paper's section 3: rounds of a policy's updates under a reward model, which is
 then refined on pairs of the policy's own responses. Both are tables of one shape, a row of logits
@@ -13,7 +14,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +38,35 @@ from mpo.train.rounds import opening, rounds_on
 OUT = Path(__file__).resolve().parent / "results" / "weights"
 SEEDS, ITERATIONS, ROUNDS, PAIRS, RATE = range(3), 40, 10, 64, 0.03
 METHODS = {"RLOO": "rloo", "online DPO": "on_policy_dpo"}
+
+
+class Model(NamedTuple):
+    """What is trained, and how.
+
+    Attributes:
+      architecture: of the bandit's policy, and of its reward model.
+      optimizer: of the policy; the reward model's is Adam.
+      rate: of the policy.
+      refining: of the reward model.
+    """
+
+    architecture: str = "positions"
+    optimizer: str = "adam"
+    rate: float = RATE
+    refining: float = RATE
+
+
+TRANSFORMERS = {
+    "Adam": Model("gpt", "adam", 0.001, 0.001),
+    "SGD": Model("gpt", "sgd", 0.1, 0.001),
+}
+LAYERS = {
+    "embeddings": ("embed", "place"),
+    "attention": ("attend",),
+    "wide layers": ("widen", "narrow"),
+    "norms": ("norm",),
+    "logits": ("out",),
+}
 MEASURES = {
     "next_step": "cosine to the next step",
     "next_step_in_order": "the same, steps in order",
@@ -114,14 +144,15 @@ def _draws(count: int, spread: float) -> Float[np.ndarray, "draws count"]:
     return spread * np.random.default_rng(0).normal(size=(9999, count))
 
 
-def trained(name: str, seed: int, folder: Path) -> list[Path]:
+def trained(name: str, seed: int, folder: Path, of: Model = Model()) -> list[Path]:  # noqa: B008
     """Train a policy and its reward model; return the folders of their checkpoints."""
     config, objective = algorithms.described(
         name,
         "token_bandit",
         {
-            "task.settings.architecture": "positions",
-            "training.hyper.learning_rate": RATE,
+            "task.settings.architecture": of.architecture,
+            "training.hyper.optimizer": of.optimizer,
+            "training.hyper.learning_rate": of.rate,
             "training.hyper.batch": 16,
             "training.hyper.updates": ITERATIONS * ROUNDS,
             "training.regime.prompts": 16,
@@ -129,7 +160,7 @@ def trained(name: str, seed: int, folder: Path) -> list[Path]:
             "training.regime.reuse": 1,
             "training.regime.grader": "learnt",
             "training.regime.refine": {
-                "every": ROUNDS, "prompts": PAIRS, "updates": 20, "learning_rate": RATE,
+                "every": ROUNDS, "prompts": PAIRS, "updates": 20, "learning_rate": of.refining,
             },
         },
     )  # fmt: skip
@@ -140,7 +171,7 @@ def trained(name: str, seed: int, folder: Path) -> list[Path]:
     blank = writer.init(None, task.policy, start, first)
     pairs, _ = writer(None, task.policy, start, blank, first, jnp.int32(0))
     bradley_terry = mpo.objective("closed_form", alpha=0.0, beta=1.0, length_normalise=False)
-    fitting = hyper(learning_rate=RATE, updates=200, batch=64)
+    fitting = hyper(learning_rate=of.refining, updates=200, batch=64)
     reward, _ = train(bradley_terry, pairs, model, fit, fitting, start=start)
     arguments = (
         situation.algorithm(config, objective),
@@ -232,6 +263,66 @@ def _cells(one: dict[str, Any]) -> str:
     )
 
 
+def measure_layers() -> None:
+    """Train a transformer and its reward model, and write what was found of each layer."""
+    discovery.start()
+    held: dict[str, Any] = {"command": "python docs/weights.py transformer"}
+    for optimizer, of in TRANSFORMERS.items():
+        for method, name in METHODS.items():
+            runs = held.setdefault(optimizer, {}).setdefault(method, [])
+            for seed in SEEDS:
+                with tempfile.TemporaryDirectory() as folder:
+                    findings = analyse(trained(name, seed, Path(folder), of))
+                layers = {
+                    layer: {key: _as_json(one[key]) for key in SHOWN}
+                    for layer, part in findings.layers.items()
+                    for one in [{**part.paths[0], **part.between}]
+                }
+                runs.append({**_kept(findings), "layers": layers})
+                print(optimizer, method, seed, flush=True)
+                (OUT / "transformer.json").write_text(json.dumps(held) + "\n")
+
+
+SHOWN = {
+    "next_step": "cosine to the next step",
+    "angle": "angle, °",
+    "angle_after": "angle to the step before, °",
+    "entry_correlation": "distance correlation",
+}
+
+
+def said_of_layers() -> str:
+    """Return the table: of all weights, and of the leaves of each kind of layer."""
+    held = json.loads((OUT / "transformer.json").read_text())
+    lines = [
+        "| trained by | weights | " + " | ".join(SHOWN.values()) + " |",
+        "| --- | --- |" + " --- |" * len(SHOWN),
+    ]
+    for optimizer in TRANSFORMERS:
+        for method, runs in held[optimizer].items():
+            whole = [[run["whole"][key] for run in runs] for key in SHOWN]
+            name = f"{method}, {optimizer}"
+            lines.append(f"| {name} | all | {' | '.join(map(_several, whole))} |")
+            for kind, starts in LAYERS.items():
+                parts = [
+                    part
+                    for run in runs
+                    for layer, part in run["layers"].items()
+                    if layer.startswith(starts)
+                ]
+                cells = [_several([part[key] for part in parts]) for key in SHOWN]
+                lines.append(f"| {name} | {kind} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _several(ones: list[dict[str, Any]]) -> str:
+    """Return the median of values, of nulls, and how many of them are told from chance."""
+    ones = [one for one in ones if one["value"] is not None and one["p"] is not None]
+    value, null = (np.median([one[key] for one in ones]) for key in ("value", "null"))
+    told = sum(one["p"] < 0.01 for one in ones)
+    return f"{value:.3g} ({null:.3g}); {told} of {len(ones)}"
+
+
 def of_noise(decay: float, iterations: int = 40, updates: int = 10) -> Measured:
     """Return the cosine of each step with the next where Adam is given noise for gradients.
 
@@ -254,6 +345,10 @@ def of_noise(decay: float, iterations: int = 40, updates: int = 10) -> Measured:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["transformer"]:
+        measure_layers()
+        print(said_of_layers())
+        sys.exit()
     if sys.argv[1:] != ["noise"]:
         measure()
         print(said())

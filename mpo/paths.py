@@ -102,6 +102,19 @@ def put_all(thing: T, values: Mapping[str, Any]) -> T:
     return thing
 
 
+def put_known(thing: T, values: Mapping[str, Any]) -> T:
+    """Return `thing` with the values of those paths that it has, such as those of its slope."""
+    return put_all(thing, {path: value for path, value in values.items() if _has(thing, path)})
+
+
+def _has(thing: Any, path: str) -> bool:
+    try:
+        get(thing, path)
+    except RequestError:
+        return False
+    return True
+
+
 def tried(thing: Any, at: str = "") -> dict[str, Range]:
     """Return the range of each setting that a tuning covers, by its path, in and below `thing`."""
     own = {f"{at}{name}": extent for name, extent in ranges(thing).items() if extent.tried}

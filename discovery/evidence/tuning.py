@@ -191,7 +191,7 @@ def contestants(
     """
     found = {name: mpo.find(name) for name in names}
     plain = {
-        name: paths.put_all(algorithm(config, one.objective), one.provenance.beside)
+        name: paths.put_known(algorithm(config, one.objective), one.provenance.beside)
         for name, one in found.items()
     }
     return {n: tuned[n].algorithm(one) if n in tuned else one for n, one in plain.items()}

@@ -213,7 +213,7 @@ def _base(column: Column, loss: Loss) -> Algorithm:
     found = mpo.find(loss.source)
     objective = dataclasses.replace(found.objective, **dict(loss.settings))
     base = situation.algorithm(column.config(Purpose.EVALUATION), objective)
-    return paths.put_all(base, found.provenance.beside)
+    return paths.put_known(base, found.provenance.beside)
 
 
 def _wanted(cohort: Cohort) -> tuple[str, ...]:

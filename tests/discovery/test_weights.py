@@ -133,7 +133,9 @@ def test_the_papers_tables_are_not_told_from_unrelated_vectors_but_for_one_numbe
     not (PAGE["OUT"] / "results.json").exists(), reason="python docs/weights.py was not run yet"
 )
 def test_the_page_says_what_was_measured():
-    assert PAGE["said"]() in (ROOT / "docs" / "weights.md").read_text()
+    told = (ROOT / "docs" / "weights.md").read_text()
+    assert PAGE["said"]() in told
+    assert PAGE["said_of_layers"]() in told
 
 
 def test_the_components_of_a_random_walk():

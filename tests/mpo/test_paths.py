@@ -125,3 +125,9 @@ def test_a_population_of_algorithms_is_a_vmap():
     assert stack.objective.psi.weight.shape == (3, 8)
     same = mpo.train.stacked([rebuild(vector + step) for step in range(3)])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), stack, same)
+
+
+def test_values_of_paths_that_it_has_not_are_left_out() -> None:
+    base = Algorithm(objective=mpo.objective("dpo"))
+    moved = mpo.paths.put_known(base, {"objective.beta": 0.5, "descent.slope.epsilon": 2.0})
+    assert moved == mpo.paths.put(base, "objective.beta", 0.5)
