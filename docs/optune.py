@@ -125,21 +125,29 @@ def _parts(name: str) -> dict[str, list[float]]:
     groups = pool.source.batch(jnp.arange(GROUPS))
     starts = jax.vmap(task.start)(jax.random.split(jax.random.key(2), GROUPS))
     both = jax.vmap(jax.vmap(task.respond, (None, None, 0)), (None, 0, 0))
-    parts: dict[str, Callable[[Any], Any]] = {
-        "writing": lambda key: both(agent, starts, jax.random.split(key, (GROUPS, 2))),
-        "grading": lambda key: grader.scores(groups),
-        "training": lambda key: train(algorithm, pool, task.policy, key, start=agent),
+    # All that a part reads is an argument: what is known when a program is compiled costs nothing.
+    parts: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "writing": (lambda key, agent: both(agent, starts, _keys(key)), (agent,)),
+        "grading": (lambda key, grader, groups: grader.scores(groups), (grader, groups)),
+        "training": (
+            lambda key, pool, agent: train(algorithm, pool, task.policy, key, start=agent),
+            (pool, agent),
+        ),
     }
-    return {part: _seconds(run) for part, run in parts.items()}
+    return {part: _seconds(run, *arguments) for part, (run, arguments) in parts.items()}
 
 
-def _seconds(run: Callable[[Any], Any]) -> list[float]:
+def _keys(key: Any) -> Any:
+    return jax.random.split(key, (GROUPS, 2))
+
+
+def _seconds(run: Callable[..., Any], *arguments: Any) -> list[float]:
     """Return the seconds of a compiled program, some times over."""
     compiled, found = jax.jit(run), []
-    jax.block_until_ready(compiled(jax.random.key(0)))
+    jax.block_until_ready(compiled(jax.random.key(0), *arguments))
     for seed in range(TRIES):
         begun = time.perf_counter()
-        jax.block_until_ready(compiled(jax.random.key(seed)))
+        jax.block_until_ready(compiled(jax.random.key(seed), *arguments))
         found.append(float(f"{time.perf_counter() - begun:.4g}"))
     return found
 

@@ -135,8 +135,11 @@ def test_the_headline_is_that_of_its_returns() -> None:
 
 def test_the_gains_of_halves_are_those_of_their_agents() -> None:
     told = (DOCS / "paper.md").read_text()
-    assert runpy.run_path(str(DOCS / "optune.py"))["said"]() in told
+    optune = runpy.run_path(str(DOCS / "optune.py"))
+    assert optune["said"]() in told
+    assert optune["said_of_time"]() in told
     assert runpy.run_path(str(DOCS / "zopro.py"))["said"]() in told
+    assert runpy.run_path(str(DOCS / "survival.py"))["said"]() in told
 
 
 def test_the_table_of_algorithms_is_that_of_their_agents() -> None:
