@@ -33,6 +33,8 @@ ENDS, ALL = PAIRS = ("ends", "all")
 NONE: Final = "none"
 READ: Final = ("ref_logp", "reward", "credit")
 """Optional fields of a comparison that have a role."""
+_OF_FIELDS: Final = {"kappa": "ref_logp", "eta": "reward", "trust": "reward"}
+"""Settings that weigh such a field, and nothing else."""
 
 
 def _read(value: object) -> Complaint:
@@ -145,6 +147,14 @@ class Wide(Objective):
                 raise RequestError(
                     f"{self.called()} weighs responses by {name!r}, which it does not read: add "
                     f"it to its setting 'needs'"
+                )
+        for setting, name in _OF_FIELDS.items():
+            value = getattr(self, setting)
+            # One that is traced is moved by somebody who knows.
+            if name not in self.needs and isinstance(value, int | float) and value != 0:
+                raise RequestError(
+                    f"{self.called()} has {setting} = {value:g}, a weight of {name!r}, which it "
+                    f"does not read: add it to its setting 'needs'"
                 )
 
     @override

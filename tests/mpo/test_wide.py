@@ -162,6 +162,10 @@ def test_a_free_network_for_a_link_begins_at_the_log_sigmoid_and_increases():
 
 
 def test_roles_of_what_is_not_read_are_refused():
+    for setting, name in {"kappa": "ref_logp", "eta": "reward", "trust": "reward"}.items():
+        with pytest.raises(RequestError, match=f"{setting} = 0.5, a weight of '{name}'"):
+            mpo.objective("wide", **{setting: 0.5})
+        assert mpo.objective("wide", needs=(name,), **{setting: 0.5}).needs == (name,)
     with pytest.raises(RequestError, match=r"'reward', which it does not read: add it to .*needs"):
         mpo.objective("wide", imitated="advantage")
     with pytest.raises(RequestError, match="'ref_logp'"):
