@@ -159,7 +159,38 @@ def locked(folder: Path) -> Iterator[None]:
             ) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
+
+
+def at_work(folder: Path) -> bool:
+    """Return whether a process holds a folder; nothing is written, and none is kept from it."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        if _lives(os.pread(handle, 32, 0)):
+            return True
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # it may be of another machine
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _lives(holder: bytes) -> bool:
+    """Return whether the last holder of a lock is a process of this machine."""
+    try:
+        os.kill(int(holder), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OSError, OverflowError):
+        return False
+    return True
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from discovery.cli import (
     report,
     run,
     train,
+    watch,
     weights,
 )
 from discovery.cli.invocation import carried_out
@@ -44,6 +45,7 @@ app.command("tune")(evaluate.tune)
 app.command("anchor")(anchor.anchor)
 app.command("landscape")(objectives.landscape)
 app.command("fit")(fit.fit)
+app.command("watch")(watch.watch)
 app.command("report")(report.report)
 app.command("paper")(paper.paper)
 app.command("leaderboard")(leaderboard.leaderboard)
