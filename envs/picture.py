@@ -20,6 +20,7 @@ from envs import picture as raycast
 from envs import registry
 from envs.physics import PhysicsTask
 from envs.physics.simulator import Rods
+from envs.player import Take, page
 from mpo import treefile
 from mpo.errors import RequestError, place_to_write
 
@@ -150,18 +151,20 @@ def write(
     out: Path,
     task: str,
     backend: str,
-    params: Any,
+    agents: Mapping[str, Any],
     steps: int = 300,
     frames: int = 8,
     seed: int = 0,
 ) -> None:
-    """Let a policy act for `steps` steps and write it to `out`; the suffix says as what.
+    """Let agents act for `steps` steps and write it to `out`; the suffix says as what.
+
+    Several are side by side, or strips above each other; all begin at one place.
 
     Args:
       out: a file that ends in .html, .gif or .png.
       task: name of a physics task.
       backend: the brax backend that simulates.
-      params: parameters of the policy.
+      agents: parameters of the policy of each, by the name that a page shows.
       steps: steps to show; fewer if it falls.
       frames: pictures of a .png strip.
       seed: of the start and the actions.
@@ -176,12 +179,17 @@ def write(
     if not isinstance(made, PhysicsTask):
         raise RequestError(f"{task} has no body to be seen: choose a physics task")
     made = dataclasses.replace(made, backend=backend, horizon=steps)
-    content = WRITERS[out.suffix](made, _states(made, params, seed), frames)
+    seen = {name: _states(made, params, seed) for name, params in agents.items()}
+    content = WRITERS[out.suffix](made, seen, frames)
     with place_to_write(out):
         treefile.replace(out, content)
 
 
-def _states(task: PhysicsTask, params: Any, seed: int) -> list[Any]:
+States = list[Any]
+"""The states of one response, moment by moment."""
+
+
+def _states(task: PhysicsTask, params: Any, seed: int) -> States:
     """Return the states of one response, until it falls."""
     where, how = jax.random.split(jax.random.key(seed))
     states, mask = jax.jit(task.watch)(params, task.start(where), how)
@@ -189,29 +197,54 @@ def _states(task: PhysicsTask, params: Any, seed: int) -> list[Any]:
     return [jax.tree.map(lambda x, t=t: x[t], states) for t in range(length)]
 
 
-def _page(task: PhysicsTask, states: list[Any], _: int) -> bytes:
-    return task.simulator.page(states).encode()
+def _page(task: PhysicsTask, seen: Mapping[str, States], _: int) -> bytes:
+    """Return a page that plays all in true time."""
+    every = _every(task)
+    takes = []
+    for name, states in seen.items():
+        rods = [task.simulator.rods(state) for state in states[::every]]
+        takes.append(
+            Take(
+                name=name,
+                seconds=every * task.simulator.seconds,
+                a=np.stack([one.a for one in rods]),
+                b=np.stack([one.b for one in rods]),
+                radius=rods[0].radius,
+                colour=_colours(rods[0]),
+            )
+        )
+    return page(takes).encode()
 
 
-def _strip(task: PhysicsTask, states: list[Any], frames: int) -> bytes:
-    """Return `frames` moments, evenly spaced, side by side."""
-    chosen = np.linspace(0, len(states) - 1, frames).round().astype(int)
-    pictures = [_picture(task, states[t]) for t in chosen]
-    return _encode(Image.fromarray(np.concatenate(pictures, axis=1)), "PNG")
+def _strip(task: PhysicsTask, seen: Mapping[str, States], frames: int) -> bytes:
+    """Return `frames` moments of each, evenly spaced, side by side."""
+    rows = []
+    for states in seen.values():
+        chosen = np.linspace(0, len(states) - 1, frames).round().astype(int)
+        rows.append(np.concatenate([_picture(task, states[t]) for t in chosen], axis=1))
+    return _encode(Image.fromarray(np.concatenate(rows)), "PNG")
 
 
-def _animation(task: PhysicsTask, states: list[Any], _: int) -> bytes:
-    """Return an animation in true time, at about 25 pictures a second."""
-    every = max(1, round(_FRAME_SECONDS / task.simulator.seconds))
+def _animation(task: PhysicsTask, seen: Mapping[str, States], _: int) -> bytes:
+    """Return an animation in true time, at about 25 pictures a second; who fell stays there."""
+    every = _every(task)
+    drawn = [[_picture(task, state) for state in states[::every]] for states in seen.values()]
     first, *rest = [
-        Image.fromarray(_picture(task, state)).quantize(64, dither=Image.Dither.NONE)
-        for state in states[::every]
+        Image.fromarray(
+            np.concatenate([own[min(t, len(own) - 1)] for own in drawn], axis=1)
+        ).quantize(64, dither=Image.Dither.NONE)
+        for t in range(max(map(len, drawn)))
     ]
     duration = round(1000 * every * task.simulator.seconds)
     return _encode(first, "GIF", save_all=True, append_images=rest, duration=duration, loop=0)
 
 
-_Writer = Callable[[PhysicsTask, list[Any], int], bytes]
+def _every(task: PhysicsTask) -> int:
+    """Return every which state is shown, for about 25 pictures a second."""
+    return max(1, round(_FRAME_SECONDS / task.simulator.seconds))
+
+
+_Writer = Callable[[PhysicsTask, Mapping[str, States], int], bytes]
 WRITERS: Mapping[str, _Writer] = MappingProxyType(
     {".html": _page, ".gif": _animation, ".png": _strip}
 )

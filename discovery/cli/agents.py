@@ -85,24 +85,73 @@ def show(
 
 @app.command()
 def view(
-    name: Annotated[str, typer.Argument(help="A shipped agent (hopper/900), or another's path.")],
-    out: Annotated[Path, typer.Option(help="What to write: x.html (interactive), x.gif, x.png.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Shipped agents (hopper/900), or others' paths: side by side."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="What to write: x.html (interactive), x.gif, x.png.")
+    ] = Path("agents.html"),
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="A loss that an agent is trained by first, to be seen; repeat."),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="The situation that these are trained in.")
+    ] = "hopper-small",
     task: Annotated[
         str | None, typer.Option(help="Where to act.", show_default="where it was trained")
     ] = None,
     steps: Annotated[int, typer.Option(help="Steps to show.")] = 300,
     frames: Annotated[int, typer.Option(help="Pictures in a .png strip.")] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of the episode.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the episode, and of a training.")] = 0,
 ) -> None:
-    """Let an agent act, and write what it does as a page, an animation or a strip of pictures."""
+    """Let agents act, and write what they do as a page, an animation or strips of pictures.
+
+    A page is one file, and needs no network.
+
+    Example: discovery agents view --objective orpo --objective found/hopper-shuffled
+    """
     from envs import agents
     from envs import picture as view
+    from mpo.errors import RequestError
 
-    own = name not in agents.names() and Path(name + ".json").exists()
-    agent = agents.read(Path(name)) if own else agents.load(name)
-    about = agent.provenance
-    view.write(out, task or about.task, about.backend, agent.params, steps, frames, seed)
-    typer.echo(f"{out}: {name}, {about.measured} in {about.task}")
+    shown, places, words = {}, {}, []
+    for name in names or ():
+        own = name not in agents.names() and Path(name + ".json").exists()
+        agent = agents.read(Path(name)) if own else agents.load(name)
+        shown[name] = agent.params
+        places[name] = (agent.provenance.task, agent.provenance.backend)
+        words.append(f"{name}, {agent.provenance.measured} in {agent.provenance.task}")
+    if objective:
+        trained, place = _trained(objective, preset, seed)
+        shown |= trained
+        places |= dict.fromkeys(trained, place)
+        words += [f"{name}, trained as in {preset}" for name in trained]
+    if not shown:
+        raise RequestError("nobody to be seen: give a name, or --objective")
+    if len(set(places.values())) > 1:
+        told = ", ".join(f"{name} ({where} by {how})" for name, (where, how) in places.items())
+        raise RequestError(f"agents of one task and backend can be side by side, not {told}")
+    where, backend = next(iter(places.values()))
+    view.write(out, task or where, backend, shown, steps, frames, seed)
+    typer.echo("\n".join([f"{out}:", *words] if len(words) > 1 else [f"{out}: {words[0]}"]))
+
+
+def _trained(
+    objectives: list[str], preset: str, seed: int
+) -> "tuple[dict[str, Any], tuple[str, str]]":
+    """Return an agent of every loss, and the task and backend they are of."""
+    import discovery
+    from envs.physics import PhysicsTask
+    from mpo.errors import RequestError
+
+    discovery.start()
+    ground = discovery.prepare(discovery.describe(preset))
+    if not isinstance(ground.task, PhysicsTask):
+        raise RequestError(f"{preset} has no body to be seen: choose a preset of a physics task")
+    params = {name: discovery.train(name, ground, seed)[0] for name in objectives}
+    return params, (ground.task.name, ground.task.backend)
 
 
 def _settings(task: str, steps: int | None) -> "Settings":

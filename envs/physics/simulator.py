@@ -9,7 +9,7 @@ import functools
 import io
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from importlib import resources
@@ -101,7 +101,7 @@ def foreign() -> Iterator[None]:
 
 with foreign():
     from brax.generalized import pipeline as generalized
-    from brax.io import html, mjcf
+    from brax.io import mjcf
     from brax.mjx import pipeline as mjx
     from brax.positional import pipeline as positional
     from brax.spring import pipeline as spring
@@ -170,12 +170,6 @@ class Simulator:
     def rods(self, state: State) -> body.Rods:
         """Return the shapes a state is drawn with."""
         return body.rods(self.system, state)
-
-    def page(self, states: Sequence[State]) -> str:
-        """Return an interactive page (brax's viewer, which it fetches from the network)."""
-        with foreign():
-            paced = self.system.tree_replace({"opt.timestep": self.seconds})
-            return html.render(paced, list(states))
 
 
 @functools.cache

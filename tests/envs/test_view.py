@@ -1,6 +1,10 @@
 """Pictures: the ray caster sees what geometry says, and a rollout becomes a file that opens."""
 
 import io
+import json
+import re
+import shutil
+import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +15,7 @@ from PIL import Image
 import envs
 from envs import picture as raycast
 from envs import picture as view
+from envs.player import Take, page
 from mpo.errors import RequestError
 from tests.refusals import Meant, refusal
 
@@ -82,7 +87,7 @@ def test_what_cannot_be_shown_is_refused(arguments, words, tmp_path):
     wanted = {"out": "x.png", "task": "hopper", "steps": 5, **arguments}
     wanted["out"] = tmp_path / wanted["out"]
     with refusal(words):
-        view.write(**wanted, backend="spring", params=None)
+        view.write(**wanted, backend="spring", agents={})
     assert not list(tmp_path.rglob("x.*"))
 
 
@@ -92,19 +97,60 @@ def test_a_place_that_cannot_be_written_to_is_refused(name, tmp_path, monkeypatc
     monkeypatch.setattr(view, "_states", lambda *_: [])
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(RequestError, match="cannot write"):
-        view.write(tmp_path / name, "hopper", "spring", params=None)
+        view.write(tmp_path / name, "hopper", "spring", agents={"": None})
 
 
 @pytest.mark.slow
 def test_a_rollout_can_be_seen(tmp_path):
-    params = envs.task("ant").policy.init(jax.random.key(0))
+    policy = envs.task("ant").policy
+    agents = {str(seed): policy.init(jax.random.key(seed)) for seed in range(2)}
     for name in ("x.png", "x.gif", "x.html"):
-        view.write(tmp_path / name, "ant", "spring", params, steps=12, frames=3)
+        view.write(tmp_path / name, "ant", "spring", agents, steps=12, frames=3)
     strip = Image.open(io.BytesIO((tmp_path / "x.png").read_bytes()))
-    assert strip.size == (960, 240)
+    assert strip.size == (960, 480)
     assert len(np.unique(np.asarray(strip).reshape(-1, 3), axis=0)) > 500
     animation = Image.open(io.BytesIO((tmp_path / "x.gif").read_bytes()))
-    assert animation.n_frames == 12
-    page = (tmp_path / "x.html").read_text()
-    assert "<html>" in page
-    assert "viewer" in page
+    assert (animation.n_frames, animation.size) == (12, (640, 240))
+    held = re.search(r'id="data">(.*?)</script>', (tmp_path / "x.html").read_text())
+    takes = json.loads(held[1])
+    assert [take["name"] for take in takes] == list(agents)
+    assert all(np.shape(take["rods"])[::2] == (12, 6) for take in takes)
+
+
+TAKE = Take(
+    name="<b>a & b</b></script>",
+    seconds=0.05,
+    a=np.zeros((4, 2, 3)),
+    b=np.ones((4, 2, 3)),
+    radius=np.full(2, 0.1),
+    colour=np.full((2, 3), 0.5),
+)
+
+
+def test_a_page_is_one_file_in_which_a_name_does_nothing():
+    text = page([TAKE, TAKE._replace(name="TAKES")])
+    assert not re.search(r"(src|href)=|https?:|url\(|import |fetch\(", text)
+    assert text.count("</script>") == 2
+    takes = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    assert [take["name"] for take in takes] == [TAKE.name, "TAKES"]
+    np.testing.assert_allclose(np.array(takes[0]["rods"])[..., 3:], TAKE.b)
+
+
+@pytest.mark.slow
+def test_a_browser_without_a_network_plays_it(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium on the path")
+    (tmp_path / "x.html").write_text(page([TAKE]))
+    command = [
+        browser,
+        *("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"),
+        *("--host-resolver-rules=MAP * 0.0.0.0", f"--user-data-dir={tmp_path / 'profile'}"),
+        *("--window-size=640,600", f"--screenshot={tmp_path / 'x.png'}"),
+        (tmp_path / "x.html").as_uri(),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    shown = np.asarray(Image.open(tmp_path / "x.png").convert("RGB"))
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 20
+    sky = np.all(np.abs(shown.astype(int) - [0xC7, 0xDE, 0xEB]) < 3, axis=-1)
+    assert sky.mean() > 0.05
