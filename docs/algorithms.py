@@ -235,6 +235,31 @@ def said_of_hopper() -> str:
     return "\n".join(lines)
 
 
+SEARCHES = {
+    "quick-on-policy": "bandit-on-policy",
+    "quick-regime": "bandit-regime",
+    "quick-zeroth-order": "bandit-zeroth-order",
+    "hopper-small-iterative": "hopper-iterative",
+}
+
+
+def said_of_searches() -> str:
+    """Return the table of searches under a regime, against the best loss that is made by hand."""
+    lines = [
+        "| preset | found [95 %] | best by hand, tuned [95 %] | difference, paired [95 %] |",
+        "| --- | --- | --- | --- |",
+    ]
+    for preset, folder in SEARCHES.items():
+        path = FOLDER.parent / "searches" / folder / "results.json"
+        returns = {n: np.array(v) for n, v in json.loads(path.read_text())["returns"].items()}
+        found = returns.pop("found")
+        means = {name: float(np.mean(own)) for name, own in returns.items()}
+        best = max(means, key=means.__getitem__)
+        cells = [estimate(v[None, None]) for v in (found, returns[best], found - returns[best])]
+        lines.append(f"| `{preset}` | {cells[0]} | {best} {cells[1]} | {cells[2]} |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     discovery.start()
     asked, names = sys.argv[1:2], sys.argv[2:]

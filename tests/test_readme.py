@@ -146,6 +146,7 @@ def test_the_table_of_algorithms_is_that_of_their_agents() -> None:
     script, told = runpy.run_path(str(DOCS / "algorithms.py")), (DOCS / "train.md").read_text()
     assert script["said"]() in told
     assert script["said_of_hopper"]() in told
+    assert script["said_of_searches"]() in told
 
 
 @pytest.mark.parametrize("name", trainings.names())
