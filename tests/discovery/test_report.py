@@ -23,6 +23,7 @@ from discovery.runs.folder import Folder
 from discovery.runs.loop import Progress
 from discovery.search.search import State
 from mpo.errors import RequestError
+from tests.browser import screenshot
 from tests.discovery.conftest import TINY
 
 ODD = "<script>alert(1)</script> & | *x* `y` [a](b) $z$"
@@ -122,6 +123,16 @@ def test_a_run_ends_with_a_page_that_holds_everything(ended):
         assert part in text
     assert "The objective found earns 4.17" in text
     assert mpo.load(ended.objective).provenance.versions["jax"] in text
+
+
+@pytest.mark.slow
+def test_a_browser_without_a_network_shows_text_and_figures(ended, tmp_path):
+    (written,) = report.write(ended.path, tmp_path / "x.html")
+    bare = tmp_path / "bare.html"
+    bare.write_text(re.sub(r"data:image/png;base64,[^\"]+", "data:,", written.read_text()))
+    shown, without = (screenshot(one, tmp_path) for one in (written, bare))
+    assert (shown.max(axis=-1) < 60).sum() > 1000  # letters
+    assert (shown != without).any(axis=-1).sum() > 1000  # figures
 
 
 def test_the_markdown_has_the_same_numbers(ended):

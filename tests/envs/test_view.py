@@ -3,8 +3,6 @@
 import io
 import json
 import re
-import shutil
-import subprocess
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +15,7 @@ from envs import picture as raycast
 from envs import picture as view
 from envs.player import Take, page
 from mpo.errors import RequestError
+from tests.browser import screenshot
 from tests.refusals import Meant, refusal
 
 RED = jnp.array([[0.9, 0.1, 0.1]])
@@ -138,19 +137,8 @@ def test_a_page_is_one_file_in_which_a_name_does_nothing():
 
 @pytest.mark.slow
 def test_a_browser_without_a_network_plays_it(tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no chromium on the path")
     (tmp_path / "x.html").write_text(page([TAKE]))
-    command = [
-        browser,
-        *("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=2000"),
-        *("--host-resolver-rules=MAP * 0.0.0.0", f"--user-data-dir={tmp_path / 'profile'}"),
-        *("--window-size=640,600", f"--screenshot={tmp_path / 'x.png'}"),
-        (tmp_path / "x.html").as_uri(),
-    ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    shown = np.asarray(Image.open(tmp_path / "x.png").convert("RGB"))
+    shown = screenshot(tmp_path / "x.html", tmp_path)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 20
     sky = np.all(np.abs(shown.astype(int) - [0xC7, 0xDE, 0xEB]) < 3, axis=-1)
     assert sky.mean() > 0.05
