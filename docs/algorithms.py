@@ -260,6 +260,21 @@ def said_of_searches() -> str:
     return "\n".join(lines)
 
 
+def said_of_language() -> str:
+    """Return the table of the search on the small language: what it found, and losses by hand."""
+    path = FOLDER.parent / "searches" / "language-shuffled" / "results.json"
+    held = json.loads(path.read_text())
+    lines = [
+        "| loss | reward [95 %] | win rate | accuracy | KL | length |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, returns in held["returns"].items():
+        own = [number(np.mean(held["measured"][m][name])) for m in held["measured"]]
+        reward = estimate(np.array(returns)[None, None])
+        lines.append(f"| {name} | {reward} | {' | '.join(own)} |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     discovery.start()
     asked, names = sys.argv[1:2], sys.argv[2:]

@@ -147,6 +147,7 @@ def test_the_table_of_algorithms_is_that_of_their_agents() -> None:
     assert script["said"]() in told
     assert script["said_of_hopper"]() in told
     assert script["said_of_searches"]() in told
+    assert script["said_of_language"]() in (DOCS / "language-models.md").read_text()
 
 
 @pytest.mark.parametrize("name", trainings.names())
