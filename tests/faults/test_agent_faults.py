@@ -33,7 +33,9 @@ def test_a_damaged_agent_is_a_wrong_request(own, tmp_path, capsys):
 
 def test_a_shipped_agent_is_viewed_unless_a_path_is_given(own, monkeypatch):
     seen = []
-    monkeypatch.setattr(view, "write", lambda out, task, backend, params, *_: seen.append(params))
+    monkeypatch.setattr(
+        view, "write", lambda out, task, backend, agents, *_: seen.extend(agents.values())
+    )
     for name in ("hopper/900", "./hopper/900"):
         assert main(["agents", "view", name, "--out", "x.png"]) == 0
     shipped, mine = (params.kernels[0] for params in seen)
