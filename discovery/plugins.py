@@ -9,16 +9,13 @@ A module should only define and register: what it computes when it is imported, 
 the devices are settled.
 """
 
-import hashlib
-import importlib
 import importlib.metadata
-import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from mpo.errors import RequestError
+from mpo import modules
 
 GROUP = "discovery.plugins"
 
@@ -30,20 +27,12 @@ def load(names: Iterable[str]) -> None:
       RequestError: there is no such module, or it fails.
     """
     for name in names:
-        try:
-            if name.endswith(".py"):
-                _from_file(Path(name))
-            else:
-                importlib.import_module(name)
-        except RequestError:
-            raise
-        except Exception as error:
-            raise RequestError(f"plugin {name} cannot be imported: {error!r}") from error
+        modules.module(name, "plugin")
 
 
 def module(path: str) -> ModuleType:
     """Return the module of a file that ends in .py, imported once in a process."""
-    return _from_file(Path(path))
+    return modules.from_file(Path(path), "plugin")
 
 
 def load_installed() -> None:
@@ -53,23 +42,3 @@ def load_installed() -> None:
             entry.load()
         except Exception as error:
             print(f"discovery: without plugin {entry.name!r}: {error!r}", file=sys.stderr)
-
-
-def _from_file(path: Path) -> ModuleType:
-    whole = path.resolve()
-    if not whole.is_file():
-        raise RequestError(f"plugin {path}: no such file")
-    name = f"plugin_{whole.stem}_{hashlib.sha256(str(whole).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, whole)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for what annotations name
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

@@ -8,7 +8,29 @@
 Importing `envs` imports no simulator; a task's own code comes with the first request for it.
 """
 
-from envs.base import Defaults, Response, Task
-from envs.registry import register_task, task, tasks
+from typing import TYPE_CHECKING, Any, Final
+
+from mpo import lazy
+
+if TYPE_CHECKING:
+    from envs.base import Defaults, Response, Task
+    from envs.registry import register_task, task, tasks
+
+_WHERE: Final = {
+    "Defaults": "base",
+    "Response": "base",
+    "Task": "base",
+    "register_task": "registry",
+    "task": "registry",
+    "tasks": "registry",
+}
 
 __all__ = ["Defaults", "Response", "Task", "register_task", "task", "tasks"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return lazy.attribute(__name__, _WHERE, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

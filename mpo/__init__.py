@@ -6,13 +6,52 @@
 Everything is a pure function of pytrees: `jax.jit`, `jax.vmap` and `jax.grad` go anywhere.
 """
 
-from mpo.artifact import Artifact, ArtifactError, Provenance, find, load, objective, save, shipped
-from mpo.comparison import Comparison
-from mpo.errors import RequestError
-from mpo.mirror import MirrorMap, mirror_map
-from mpo.objectives import OBJECTIVES, Objective, register_objective
-from mpo.paths import ravel
-from mpo.potentials import POTENTIALS, Potential, potential, register_potential
+from typing import TYPE_CHECKING, Any, Final
+
+from mpo import lazy
+
+if TYPE_CHECKING:
+    from mpo.artifact import (
+        Artifact,
+        ArtifactError,
+        Provenance,
+        find,
+        load,
+        objective,
+        save,
+        shipped,
+    )
+    from mpo.comparison import Comparison
+    from mpo.errors import RequestError
+    from mpo.mirror import MirrorMap, mirror_map
+    from mpo.objectives import OBJECTIVES, Objective, register_objective
+    from mpo.paths import ravel
+    from mpo.potentials import POTENTIALS, Potential, potential, register_potential
+
+# Imported when they are asked for: a command that needs no JAX, such as `discovery --help`, has
+# its errors from here.
+_WHERE: Final = {
+    "OBJECTIVES": "objectives",
+    "POTENTIALS": "potentials",
+    "Artifact": "artifact",
+    "ArtifactError": "artifact",
+    "Comparison": "comparison",
+    "MirrorMap": "mirror",
+    "Objective": "objectives",
+    "Potential": "potentials",
+    "Provenance": "artifact",
+    "RequestError": "errors",
+    "find": "artifact",
+    "load": "artifact",
+    "mirror_map": "mirror",
+    "objective": "artifact",
+    "potential": "potentials",
+    "ravel": "paths",
+    "register_objective": "objectives",
+    "register_potential": "potentials",
+    "save": "artifact",
+    "shipped": "artifact",
+}
 
 __all__ = [
     "OBJECTIVES",
@@ -36,3 +75,11 @@ __all__ = [
     "save",
     "shipped",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return lazy.attribute(__name__, _WHERE, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

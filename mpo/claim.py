@@ -59,7 +59,7 @@ class Claim:
             return None
         try:
             request = json.loads(self.path.read_text())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RequestError(
                 f"{self.path} cannot be read ({error}): move {self.folder} away to begin anew"
             ) from error
@@ -71,15 +71,17 @@ class Claim:
 
     def check(self, request: Request) -> None:
         """Refuse a folder of another request, or of files that are nobody's; nothing is written."""
+        own = {LOCK, treefile.partial(self.path).name}  # what a claim that was killed leaves
         held = self.read()
+        if held is None and self.folder.is_dir():
+            others = any(file.name not in own for file in self.folder.iterdir())
+            held = self.read()  # another process may have made it its own meanwhile
+            if others and held is None:
+                raise RequestError(
+                    f"{self.folder} holds files that are no {self.what}'s: choose another folder"
+                )
         if held is not None:
             self.compare(request, held)
-            return
-        own = {LOCK, treefile.partial(self.path).name}  # what a claim that was killed leaves
-        if self.folder.is_dir() and any(file.name not in own for file in self.folder.iterdir()):
-            raise RequestError(
-                f"{self.folder} holds files that are no {self.what}'s: choose another folder"
-            )
 
     def compare(self, request: Request, held: Request) -> None:
         """Refuse a request that differs from what is held.

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,15 @@ _OF_THE_PLACE = (
     errno.EROFS, errno.ENAMETOOLONG,
 )  # fmt: skip
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
 
 class RequestError(ValueError):
     """A request that cannot be carried out as written: an unknown name, a setting out of range.
 
     Its message is one line that says what is wrong and what to do. The command
-    line turns it into exit status 2; nothing has been written when it is raised.
+    line turns it into exit status 2; nothing has been written when it is raised. What a message
+    quotes from a file can neither break the line nor command a terminal.
 
     Attributes:
       kind: of an unknown name, what it was to be the name of; empty for another fault.
@@ -30,6 +34,9 @@ class RequestError(ValueError):
     known: tuple[str, ...] = ()
     suggestion: str | None = None
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_CONTROL.sub(" ", message))
+
     def of(self, place: str) -> "RequestError":
         """Return this refusal as one of what is at a place, such as "setting 'schedule'"."""
         error = RequestError(f"{place} is {self}")
@@ -39,9 +46,12 @@ class RequestError(ValueError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
-    """Build the error for a `name` that is not among the `known` names of its `kind`."""
+    """Build the error for a `name` that is not among the `known` names of its `kind`.
+
+    A name from a file may be any value.
+    """
     names = sorted(map(str, known))
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     error = RequestError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names)}")
     error.kind, error.name, error.known = kind, name, tuple(names)

@@ -84,7 +84,7 @@ def _whole(content: bytes) -> int:
 def _parsed(text: str) -> Line | None:
     try:
         line = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also of a number too long, or of too many brackets
         return None
     return line if isinstance(line, dict) else None
 

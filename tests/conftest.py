@@ -7,15 +7,17 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 # Before jax is imported. Nearly all the time of the tests is XLA compiling small programs: it does
-# so quickly, and once for all the processes of a session.
+# so quickly, and once for all the processes of a session. A flag that XLA doesn't know ends the
+# process, and the one about emitters is not in every release.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
-    "--xla_cpu_parallel_codegen_split_count=1",
+    "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false" * (int(version("jaxlib").split(".")[1]) <= 10),
 )
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", f"{tempfile.gettempdir()}/preference-discovery-tests-{os.getpid()}"

@@ -27,7 +27,7 @@ from envs.base import Measuring
 from mpo import treefile
 from mpo.claim import Claim
 from mpo.errors import RequestError
-from mpo.log import JsonLog, numbers, strict
+from mpo.log import JsonLog, Line, numbers, strict
 from mpo.objectives import Objective
 from mpo.train import Algorithm, Graded, Learnt
 from mpo.train.logprob import log_probs
@@ -234,9 +234,23 @@ def _resumed(out: Path | None, log: JsonLog | None, like: Any) -> tuple[int, flo
             log.cut(lambda line: False)
         return 0, 0.0, []
     done, spent = _unpacked(out, like)[:2]
-    lines = log.cut(lambda line: line.get("round", -1) < done)
+    lines = [line for line in log.lines() if _of_a_round(line) and line["round"] < done]
+    if [line["round"] for line in lines] != [*range(done)] or len({*map(tuple, lines)}) > 1:
+        raise RequestError(
+            f"{log.path} is damaged: it has not a line for each of {done} rounds; choose another "
+            "folder"
+        )
+    log.cut(lambda line: _of_a_round(line) and line["round"] < done)
     rows = [numbers({n: v for n, v in line.items() if n != "round"}) for line in lines]
     return done, spent, rows
+
+
+def _of_a_round(line: Line) -> bool:
+    """Return whether a line of the log is one of a round, and not what damage made of it."""
+    return type(line.get("round")) is int and all(
+        value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+        for value in line.values()
+    )
 
 
 def _read(out: Path | None, like: Any) -> Any:

@@ -1,14 +1,20 @@
 """`discovery list`: everything that has a name."""
 
 import inspect
+import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import typer
 
-import mpo
 from discovery.cli.output import JSON, show_json, show_table
-from mpo.objectives import OBJECTIVES
-from mpo.potentials import POTENTIALS
+from discovery.host.remembered import remembered
+
+if TYPE_CHECKING:
+    import mpo
+
+Names = Mapping[str, Mapping[str, str]]
+"""A line about everything that has a name, by name, under titles."""
 
 
 def show(
@@ -18,30 +24,40 @@ def show(
     as_json: bool = JSON,
 ) -> None:
     """List presets, tasks, kinds of data, algorithms, objectives, potentials and strategies."""
-    if family:
-        from discovery.cli.family import said
+    found = _points if family else _names
+    # A registry that is loaded may hold what is not this package's.
+    loaded = "mpo.registering" in sys.modules
+    _show(found() if loaded else remembered(found.__name__.strip("_"), found), as_json)
 
-        _show({"points of the wide family": said()}, as_json)
-        return
+
+def _points() -> Names:
+    """Return which point of the family each loss is."""
+    from discovery.cli.family import said
+
+    return {"points of the wide family": said()}
+
+
+def _names() -> Names:
+    """Return everything else."""
     import envs
+    import mpo
     from discovery import algorithms, config
     from discovery.search.strategies import STRATEGIES
     from envs.data import KINDS
 
-    found = {
+    return {
         "presets": config.presets(),
         "tasks": dict(envs.tasks()),
         "dataset kinds": {name: kind.summary for name, kind in KINDS.items()},
         "algorithms": algorithms.names(),
-        "objectives": {name: _first_line(kind) for name, kind in OBJECTIVES.items()},
+        "objectives": {name: _first_line(kind) for name, kind in mpo.OBJECTIVES.items()},
         "objectives found": {name: _origin(about) for name, about in mpo.shipped().items()},
-        "potentials": {name: _first_line(kind) for name, kind in POTENTIALS.items()},
+        "potentials": {name: _first_line(kind) for name, kind in mpo.POTENTIALS.items()},
         "strategies": {name: entry.about for name, entry in STRATEGIES.items()},
     }
-    _show(found, as_json)
 
 
-def _show(found: Mapping[str, Mapping[str, str]], as_json: bool) -> None:
+def _show(found: Names, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
@@ -56,7 +72,7 @@ def _first_line(thing: object) -> str:
     return (inspect.getdoc(thing) or "").split("\n", 1)[0]
 
 
-def _origin(about: mpo.Provenance) -> str:
+def _origin(about: "mpo.Provenance") -> str:
     """Say where a shipped objective was found, and what it is worth there."""
     where = f"{about.task}, {', '.join(str(recipe['kind']) for recipe in about.data)} data"
     if "worth" not in about.extra:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from discovery.cli.output import JSON, show_json
-from mpo import OBJECTIVES, objective
 
 if TYPE_CHECKING:
     from discovery.evidence.landscape import Grid
@@ -47,6 +46,7 @@ def landscape(
     import numpy as np
 
     from discovery.evidence.landscape import draw
+    from mpo import OBJECTIVES, objective
 
     objectives = {name: objective(name) for name in names}
     if len(names) == 1 and names[0] not in OBJECTIVES:
@@ -73,6 +73,7 @@ def landscape(
 def _trajectories(names: list[str], given: Path | None) -> "dict[str, Trajectory]":
     """Return the trajectory to draw on each objective: the given one, or that of its run."""
     from discovery.evidence import trajectory
+    from mpo import OBJECTIVES
 
     if given is not None:
         return dict.fromkeys(names, trajectory.load(given))

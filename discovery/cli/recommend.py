@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from discovery.cli.output import JSON, show_json, show_table
-from discovery.config.sections import SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +22,10 @@ def recommend(
     file: Path = typer.Argument(
         help="A dataset, as `discovery data make` or `discovery data import` wrote it."
     ),
-    action: str = typer.Option(
-        SAMPLED, help="By which agents are to be good: sampled or mean (of continuous actions)."
+    action: str | None = typer.Option(
+        None,
+        help="By which agents are to be good: sampled or mean (of continuous actions).",
+        show_default="sampled",
     ),
     score: str | None = typer.Option(
         None,
@@ -42,11 +43,12 @@ def recommend(
     Example: discovery recommend mine.npz
     """
     from discovery import recommend as recommending
-    from discovery.config.sections import ACTIONS
+    from discovery.config.sections import ACTIONS, SAMPLED
     from discovery.host import startup
     from envs import data
     from mpo.errors import unknown
 
+    action = action or SAMPLED
     if action not in ACTIONS:
         raise unknown("action", action, ACTIONS)
     dataset = data.load(file)

@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
         values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"cannot read {path}: {error}") from error
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number too long
         raise RequestError(f"{path} is no valid {path.suffix or 'TOML'}: {error}") from error
     if not isinstance(values, dict):
         raise RequestError(f"{path} must hold a table of settings")

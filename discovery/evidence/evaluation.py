@@ -119,7 +119,7 @@ def read_table(out: Path) -> Table:
     path = out / RESULTS
     try:
         return Table.from_json(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RequestError(f"{path} is damaged or missing: {error!r}") from error
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy  # its statistics take a second, and come with their first use
 from jaxtyping import Float
 
 _RESAMPLES, _NESTED_RESAMPLES = 10_000, 2_000

@@ -112,7 +112,7 @@ def _parsed(path: Path, text: str) -> TunedFile:
         held = json.loads(text)
         objectives = {name: Tuned.from_json(one) for name, one in held["objectives"].items()}
         return TunedFile({**held["situation"]}, {**held["budget"]}, objectives)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RequestError(f"{path} holds no tuned settings: {error!r}") from error
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
+import scipy  # its statistics take a second, and come with their first use
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 import mpo

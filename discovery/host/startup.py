@@ -34,10 +34,10 @@ def compilation_cache() -> None:
     """
     import jax
 
-    from envs.data import cache_folder
+    from envs import places
 
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        folder = cache_folder().parent / "xla"
+        folder = places.cache() / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     _one_entry_for_all_devices()

@@ -55,7 +55,7 @@ class Results:
         path = self._path(ground, name)
         try:
             found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RequestError(f"{path} holds no cells of a leaderboard: {error!r}") from error
         return found
 

@@ -46,7 +46,7 @@ def _points(path: Path) -> list[dict[str, Any]]:
         points = json.loads(path.read_text())["points"]
         if all(wanted <= point.keys() for point in points):
             return list(points)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RequestError(f"{path} is damaged: {error!r}") from error
     raise RequestError(f"{path} is damaged: a closed form in it has no formula")
 

@@ -15,6 +15,7 @@ from discovery.evidence.table import Row
 from discovery.report import closed_form
 from discovery.report.page import Page, asked, figures
 from discovery.runs.folder import Folder
+from discovery.runs.lines import of_a_generation
 from discovery.runs.result import Result
 from discovery.runs.result import found as read_result
 from discovery.search import user_file
@@ -222,9 +223,8 @@ def _digest(data: Any) -> str | None:
 
 
 def _lines(folder: Folder) -> list[Line]:
-    wanted = ("generation", "mean", "best", "worst", "middle", "start", "seconds")
     found = JsonLog(folder.metrics).lines()
     for number_, line in enumerate(found, 1):
-        if any(name not in line for name in wanted):
+        if not of_a_generation(line):
             raise RequestError(f"{folder.metrics} is damaged: line {number_} is no generation's")
     return found

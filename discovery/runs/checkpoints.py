@@ -28,7 +28,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         """Open the folder, which is made when the first checkpoint is."""
-        logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax narrates; failures are raised
         alone = ocp.options.MultiprocessingOptions(
             primary_host=jax.process_index(),
             active_processes={jax.process_index()},

@@ -124,7 +124,7 @@ def provenance(
         data=[situation.origin(config, one) for one in config.data],
         config=config.as_json(),
         seed=config.seed,
-        generations=len(lines),
+        generations=config.search.generations,
         fitness_history=[
             {name: line[name] for name in ("mean", "best", "spread", "middle", "start")}
             for line in lines

@@ -8,6 +8,7 @@ from typing import Final
 
 from discovery.config import Config, from_json
 from discovery.runs.folder import Folder
+from discovery.runs.lines import of_a_generation
 from mpo.claim import Claim, at_work
 from mpo.errors import RequestError
 from mpo.log import JsonLog, Line, Log
@@ -61,7 +62,8 @@ def follow(
     seen, before = -1, ("", -1)
     while True:
         held = at_work(path)  # before the files are read, so that the last of them is seen
-        lines = [line for line in JsonLog(folder.metrics).lines() if line["generation"] > seen]
+        found = filter(of_a_generation, JsonLog(folder.metrics).lines())
+        lines = [line for line in found if line["generation"] > seen]
         seen = max([seen, *(line["generation"] for line in lines)])
         compared = max(len(Log(folder.returns).texts()) - 1, 0)
         phase = _phase(folder, seen + 1 >= generations, compared, held)

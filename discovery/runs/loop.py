@@ -17,6 +17,7 @@ from discovery.host.processes import primary, same_everywhere
 from discovery.host.stopping import Interrupted, Stop
 from discovery.runs.checkpoints import Checkpoints
 from discovery.runs.folder import Folder
+from discovery.runs.lines import of_a_generation
 from discovery.runs.watch import Watcher
 from discovery.search.search import Measured, Search, State
 from mpo.log import JsonLog, Line
@@ -115,10 +116,19 @@ def _resume(
     state = jax.tree.map(jnp.asarray, same_everywhere(state))
     generation = int(state.generation)  # of the checkpoint, which has seen no later lines
     log = JsonLog(folder.metrics)
-    lines = log.cut(lambda line: line["generation"] < generation) if primary() else []
-    if lines:
+    lines = log.cut(lambda line: _before(line, generation)) if primary() else []
+    if generation and primary():
         watcher.say(f"going on after generation {generation}")
+    if len(lines) < generation and primary():
+        watcher.say(
+            f"{folder.metrics.name} is damaged: it has {len(lines)} of {generation} generations, "
+            "and the figure of the search will have no others; what is found is the same"
+        )
     return state, lines
+
+
+def _before(line: Line, generation: int) -> bool:
+    return of_a_generation(line) and line["generation"] < generation
 
 
 class _Clock:

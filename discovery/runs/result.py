@@ -118,7 +118,7 @@ def found(folder: Folder) -> Result:
     objective = mpo.load(folder.objective).objective
     try:
         held = json.loads(folder.results.read_text())
-        return Result(
+        result = Result(
             objective=objective,
             selected=held["selected"],
             candidates={name: Mean(**numbers(mean)) for name, mean in held["candidates"].items()},
@@ -131,8 +131,22 @@ def found(folder: Folder) -> Result:
             stage=held.get("stage", {}),
             data=held.get("data", ()),
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _check(result)
+        return result
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RequestError(f"{folder.results} is damaged or missing: {error!r}") from error
+
+
+def _check(result: Result) -> None:
+    """Refuse measures that do not fit each other."""
+    seeds = result.returns[FOUND].shape
+    for own in (result.returns, result.by_mean, result.log_std, *result.measured.values()):
+        if own and not own.keys() >= result.returns.keys():
+            raise ValueError(f"{', '.join(result.returns.keys() - own.keys())} was not measured")
+        if any(values.shape != seeds for values in own.values()):
+            raise ValueError("objectives were measured on different seeds")
+    if len(seeds) != 1 or len(result.returns) < 2:
+        raise ValueError("nothing was compared")
 
 
 def _arrays(values: Mapping[str, Any]) -> Returns:

@@ -1,7 +1,6 @@
 """Regimes of a run: from the settings of `training.regime` to a renewal of the data."""
 
 import dataclasses
-import importlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -14,10 +13,9 @@ from jaxtyping import PRNGKeyArray
 
 import envs
 import mpo
-from discovery import plugins
 from discovery.config.sections import FRESH, Training
 from envs.judge import LEVELS, Judge, temperature
-from mpo import treefile
+from mpo import modules, treefile
 from mpo.errors import RequestError, unknown
 from mpo.objectives import Objective
 from mpo.policies import (
@@ -284,7 +282,7 @@ def read(path: Path) -> Learnt:
         return Learnt(
             model=model, params=treefile.unpack(path.with_suffix(".npz").read_bytes(), like)
         )
-    except (OSError, KeyError, TypeError, ValueError, treefile.Misfit) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise RequestError(f"{path} holds no reward model: {error!r}") from error
 
 
@@ -298,18 +296,8 @@ def _grader(name: str, beta: float | None) -> Grader:
     if name.endswith(".npz"):
         return read(Path(name))
     if ":" in name:
-        return Function(function=_function(name))
+        return Function(function=modules.function(name, "training.regime.grader"))
     raise unknown("grader", name, (*GRADERS, "FILE.py:FUNCTION", "MODEL.npz"))
-
-
-def _function(name: str) -> Any:
-    where, _, function = name.rpartition(":")
-    plugins.load([where])
-    module = plugins.module(where) if where.endswith(".py") else importlib.import_module(where)
-    found = getattr(module, function, None)
-    if not callable(found):
-        raise RequestError(f"training.regime.grader: {where} has no function {function!r}")
-    return found
 
 
 def _table(what: str, given: object) -> dict[str, Any]:

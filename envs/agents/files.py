@@ -79,12 +79,14 @@ def _about(path: Path) -> tuple[Provenance, str, str | None]:
         np.dtype(precision)  # refuses what is none
         about["measured"] = Measurement(**about["measured"])
         about["elsewhere"] = {k: Measurement(**v) for k, v in about["elsewhere"].items()}
+        if not isinstance(about["task"], str):
+            raise TypeError("its task has no name")
         return Provenance(**about), checksum, precision
     except DamagedAgent:
         raise
     except FileNotFoundError as error:
         raise DamagedAgent(f"{path} is missing") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise DamagedAgent(f"{path} is damaged: {error!r}") from error
 
 

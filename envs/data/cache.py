@@ -1,25 +1,20 @@
 """The cache: a dataset is made once for each recipe, also when several processes ask at once."""
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from envs import places
 from envs.data import archive
 from envs.data.archive import DatasetError
 from envs.data.dataset import Dataset, load
 from envs.data.recipe import Recipe
 from mpo.claim import waited_for
 
-VARIABLE = "DISCOVERY_CACHE"
-
 
 def cache_folder() -> Path:
-    """Return where datasets are kept: $DISCOVERY_CACHE, or the user's cache folder."""
-    if own := os.environ.get(VARIABLE):
-        return Path(own).expanduser() / "datasets"
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "preference-discovery" / "datasets"
+    """Return where datasets are kept: below $DISCOVERY_CACHE, or the user's cache folder."""
+    return places.cache() / "datasets"
 
 
 def cached(recipe: Recipe, make: Callable[[Path], object], folder: Path | None = None) -> Dataset:
@@ -34,7 +29,7 @@ def cached(recipe: Recipe, make: Callable[[Path], object], folder: Path | None =
     path = folder / f"{recipe.task}-{recipe.kind}-{recipe.rows}-{recipe.digest[:16]}.npz"
     if (found := _usable(path, recipe)) is not None:
         return found
-    hint = f"set ${VARIABLE} to a folder that can be written to"
+    hint = f"set ${places.VARIABLE} to a folder that can be written to"
     with waited_for(path.with_suffix(".lock"), hint):
         if (found := _usable(path, recipe)) is not None:
             return found

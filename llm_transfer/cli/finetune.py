@@ -12,7 +12,6 @@ import typer
 from discovery.cli.invocation import typed
 from discovery.cli.output import JSON, show_json
 from discovery.host.stopping import Interrupted
-from mpo import treefile
 
 if TYPE_CHECKING:
     from llm_transfer.experiment.ledger import Result
@@ -100,6 +99,7 @@ def finetune(
     from llm_transfer.experiment.study import run
     from llm_transfer.experiment.table import markdown, summary
     from llm_transfer.threads import threads as using
+    from mpo import treefile
 
     settings = Settings(
         model=model,

@@ -7,7 +7,7 @@ mpo.objective("runs/quick", lam=2.0)
 
 from mpo.artifact.encoding import SCHEMA, Artifact, ArtifactError
 from mpo.artifact.files import load, save, shipped
-from mpo.artifact.find import find, objective
+from mpo.artifact.lookup import find, objective
 from mpo.artifact.provenance import Provenance
 
 __all__ = [

@@ -12,6 +12,7 @@ import pytest
 import discovery
 from discovery.cli import main
 from discovery.runs.follow import COMPARING, FINISHED, SEARCHING, SELECTING, STOPPED, follow
+from discovery.runs.lines import NUMBERS
 from mpo.claim import at_work, locked
 from mpo.errors import RequestError
 from mpo.log import JsonLog, Log
@@ -24,20 +25,26 @@ def begun(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def line(generation: int, **more: object) -> dict[str, object]:
+    """Return a line of a search's log."""
+    measured: dict[str, object] = dict.fromkeys(NUMBERS, 0.5)
+    return {"generation": generation, "seconds": 1.0, "split": {}, **measured, **more}
+
+
 def test_every_generation_comes_once_and_the_end_is_seen(begun: Path) -> None:
     stack, log = ExitStack(), JsonLog(begun / "metrics.jsonl")
     stack.enter_context(locked(begun))
-    log.add({"generation": 0})
-    returns, went_back = Log(begun / "returns.csv"), {"generation": 1, "again": True}
+    log.add(line(0))
+    returns, went_back = Log(begun / "returns.csv"), line(1, again=True)
 
     def ended() -> None:
         (begun / "report.md").touch()
         stack.close()
 
     steps: Iterator[Callable[[], None]] = iter([
-        lambda: log.write(['{"generation": 1}', '{"gener']),
+        lambda: log.write([json.dumps(line(1)), '{"gener']),
         lambda: log.add(went_back),  # an interruption cut the log, and the run repeats it
-        lambda: log.add({"generation": 2}),
+        lambda: log.add(line(2)),
         lambda: returns.write(["objective,seed,return", "found,0,0.5"]),
         lambda: returns.write(["found,1,0.5"]),
         ended,
