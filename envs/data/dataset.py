@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, Num
 from envs.base import Start, Task
 from envs.data import archive
 from envs.data.archive import DatasetError
+from envs.data.origin import Origin
 from envs.data.recipe import Recipe
 from envs.data.validate import check, check_shapes
 from mpo import treefile
@@ -85,6 +86,7 @@ class About:
       agents: names that the numbers in `Dataset.agent` stand for.
       vocabulary: number of tokens there are, for token sequences.
       recipe: how it was made, if it was generated.
+      origin: where it is from, if it was imported from another format.
       versions: packages that made it, and the kind of device.
     """
 
@@ -92,22 +94,32 @@ class About:
     agents: tuple[str, ...] = ()
     vocabulary: int | None = None
     recipe: Recipe | None = None
+    origin: Origin | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         recipe = self.recipe and self.recipe.as_json() | {"sha256": self.recipe.digest}
-        plain = dataclasses.asdict(dataclasses.replace(self, recipe=None))
-        return plain | {"recipe": recipe}
+        plain = dataclasses.asdict(dataclasses.replace(self, recipe=None)) | {"recipe": recipe}
+        if self.origin is None:
+            del plain["origin"]  # as in files from before there was one
+        return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "About":
         """Return what `as_json` wrote."""
-        recipe = values["recipe"]
+        recipe, origin = values["recipe"], values.get("origin")
         if recipe is not None:
             recipe = Recipe.from_json({k: v for k, v in recipe.items() if k != "sha256"})
-        known = {item.name: values[item.name] for item in dataclasses.fields(cls)}
-        return cls(**known | {"recipe": recipe, "agents": tuple(values["agents"])})
+        if origin is not None:
+            origin = Origin.from_json(origin)
+        plain = ("task", "vocabulary", "versions")
+        return cls(
+            **{name: values[name] for name in plain},
+            agents=tuple(values["agents"]),
+            recipe=recipe,
+            origin=origin,
+        )
 
 
 @dataclass(frozen=True)

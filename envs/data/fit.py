@@ -20,7 +20,7 @@ def check_fit(dataset: Dataset, task: Task, path: str | Path) -> None:
       DatasetError: what the policy is to see or to do is of another size or kind than in the
         task, a response has more tokens than the task has, or a token is not in its vocabulary.
     """
-    response = _response(task)
+    response = response_shapes(task)
     per_step = jnp.issubdtype(response.inputs.dtype, jnp.floating)
     seen = "observations" if per_step else "contexts"
     done = "actions" if jnp.issubdtype(response.outputs.dtype, jnp.floating) else "tokens"
@@ -56,7 +56,7 @@ def _check_tokens(dataset: Dataset, task: Task, path: str | Path, most: int) -> 
 
 
 @lru_cache(maxsize=16)
-def _response(task: Task) -> Response:
+def response_shapes(task: Task) -> Response:
     """Return shapes and dtypes of a response; nothing is simulated."""
 
     def respond(key: Any) -> Response:

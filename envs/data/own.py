@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from envs.data.dataset import About, Dataset, assembled
+from envs.data.origin import Origin
 from envs.data.validate import best_first, check, check_shapes, lengths, narrowed
 from mpo.errors import RequestError
 
@@ -24,6 +25,7 @@ def from_arrays(
     agents: Sequence[str] = (),
     vocabulary: int | None = None,
     task: str | None = None,
+    origin: Origin | None = None,
 ) -> Dataset:
     """Return a dataset of your own comparisons, N rows of K responses, after checking every number.
 
@@ -40,6 +42,7 @@ def from_arrays(
       agents: names of who produced the responses.
       vocabulary: number of tokens there are.
       task: name of the task, if it is one of this package.
+      origin: where they are from, if that is to be kept.
 
     Raises:
       RequestError: a shape, a dtype or a number is wrong; the message says which, and where.
@@ -60,7 +63,7 @@ def from_arrays(
     if rank is not None:
         order = best_first(_plain("rank", rank), responses)
         fields = {name: _ordered(values, order) for name, values in fields.items()}
-    about = About(task=task, agents=tuple(agents), vocabulary=vocabulary)
+    about = About(task=task, agents=tuple(agents), vocabulary=vocabulary, origin=origin)
     return assembled(fields, about)
 
 
