@@ -19,7 +19,13 @@ from tests.refusals import Meant, refusal
 QUICK = config.preset("quick")
 
 
-@pytest.mark.parametrize("name", config.presets())
+PRESETS = [
+    pytest.param(name, marks=pytest.mark.llm if name == "bandit-to-lm" else ())
+    for name in config.presets()
+]
+
+
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_carried_out(name):
     """Its task, data, agents, potentials, strategy and hyper-parameters are all built."""
     described = config.preset(name)
