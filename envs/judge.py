@@ -76,6 +76,19 @@ class Judge(Checked):
         return np.asarray((1.0 - self.flip) * right + self.flip * (1.0 - right))
 
 
+@dataclass(frozen=True)
+class Grading:
+    """A function that a judge goes by, in place of the truth: which it was when it was asked.
+
+    Attributes:
+      place: its file, or module, and its name: "mine.py:grade".
+      sha256: of the file.
+    """
+
+    place: str
+    sha256: str
+
+
 def rank(
     key: PRNGKeyArray,
     returns: Float[Array, " K"],

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from envs.base import Params, Task
+from envs.data.judging import Ranker, check_finite, graded
 from envs.data.recipe import EXPERT, REFERENCE, Cast, Recipe, kind
-from envs.judge import Judge, rank
+from envs.judge import rank
 from mpo.errors import RequestError
 
 CHUNK_BYTES = 2**28
@@ -107,7 +108,11 @@ def chunk_size(fields: Mapping[str, jax.ShapeDtypeStruct]) -> int:
 
 
 def chunks(
-    task: Task, recipe: Recipe, agents: Sequence[Params], size: int | None = None
+    task: Task,
+    recipe: Recipe,
+    agents: Sequence[Params],
+    size: int | None = None,
+    grade: Callable[..., Any] | None = None,
 ) -> Iterator[Rows]:
     """Yield the dataset's arrays, `size` rows at a time, each row best first.
 
@@ -120,9 +125,11 @@ def chunks(
       recipe: what to make.
       agents: parameters of the expert and of the reference, in this order.
       size: rows at a time; by default what `chunk_size` says.
+      grade: the function that the recipe's judge goes by, if it is not the truth.
 
     Raises:
       FloatingPointError: a response has a return that is no number.
+      RequestError: the function fails, or says what is no number.
     """
     # One row alone is compiled into other arithmetic, so it is made with a second, cut off.
     size = max(2, size or chunk_size(layout(task, recipe, agents[0])))
@@ -130,12 +137,13 @@ def chunks(
     who = cast(recipe).astype(np.int32)
     stacked = _stacked(agents)
     exact = flips(recipe) if recipe.exact else None
+    ranker = Ranker(recipe.judge, recipe.grading, grade)
 
     def made(first: int) -> Rows:
         rows = np.minimum(np.arange(first, first + size), recipe.rows - 1)
         authors = jnp.asarray(who[rows])
         turned = None if exact is None else jnp.asarray(exact[rows])
-        chunk = _make(task, recipe.judge, stacked, authors, root, jnp.asarray(rows), turned)
+        chunk = _make(task, ranker, stacked, authors, root, jnp.asarray(rows), turned)
         return _landed(first, chunk, recipe.rows)
 
     first, *others = range(0, recipe.rows, size)
@@ -166,7 +174,7 @@ def _with_these_settings(made: Callable[[int], Rows]) -> Callable[[int], Rows]:
 
 def _make(
     task: Task,
-    judge: Judge,
+    ranker: Ranker,
     agents: PyTree[Array],
     who: Int[Array, "C K"],
     root: PRNGKeyArray,
@@ -176,9 +184,14 @@ def _make(
     """Make rows; `turned` says which rankings are reversed where that is not left to chance."""
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(root, rows)
     responses = _responses(task, agents, who, keys)
+    judge, returns = ranker.judge, responses["reward"]
+    if ranker.grade is not None and ranker.grading is not None:
+        seen = (responses[name] for name in ("inputs", "outputs", "length"))
+        returns = graded(ranker.grade, *seen)
+        check_finite(returns, ranker.grading)
     flip = judge.flip if turned is None else 0.0
     turned = jnp.zeros(rows.shape, bool) if turned is None else turned
-    return _ranked(judge.temperature, flip, responses, who, keys, turned)
+    return _ranked(judge.temperature, flip, responses, returns, who, keys, turned)
 
 
 def _respond(
@@ -220,6 +233,7 @@ def _ranked(
     temperature: float | Array | None,
     flip: float | Array,
     fields: dict[str, Array],
+    returns: Float[Array, "C K"],
     who: Int[Array, "C K"],
     keys: Array,
     turned: Bool[Array, " C"],
@@ -230,7 +244,7 @@ def _ranked(
         order = rank(_keys(key, returns.size)[1], returns, temperature, flip)
         return jnp.where(turned, order[::-1], order)
 
-    order = jax.vmap(ranked)(keys, fields["reward"], turned)
+    order = jax.vmap(ranked)(keys, returns, turned)
 
     def best_first(values: Array) -> Array:
         return jax.vmap(lambda row, order: row[order])(values, order)

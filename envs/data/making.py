@@ -12,9 +12,9 @@ from envs.base import Params, Spreading, Task
 from envs.data import archive, generate
 from envs.data.cache import cached
 from envs.data.dataset import About, Dataset, load
+from envs.data.judging import ranker
 from envs.data.recipe import Author, Recipe, settings_of
 from envs.data.recipe import kind as kind_named
-from envs.judge import Judge, temperature
 from mpo import treefile
 from mpo.errors import RequestError
 from mpo.versions import versions
@@ -28,11 +28,12 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe with what its names stand for."""
+    """A recipe with what its names stand for; its judge goes by `grade`, if not by the truth."""
 
     recipe: Recipe
     task: Task
     agents: tuple[Params, Params]
+    grade: Callable[..., Any] | None = None
 
     def write(self, path: Path, report: Report = lambda done, rows: None) -> None:
         """Make the dataset, chunk by chunk, into a file that appears when it is whole."""
@@ -48,7 +49,7 @@ class Plan:
         with archive.writing(path, layout, about.as_json()) as writer:
             done = 0
             report(done, recipe.rows)
-            for rows in generate.chunks(self.task, recipe, self.agents):
+            for rows in generate.chunks(self.task, recipe, self.agents, grade=self.grade):
                 writer.append(rows)
                 done += len(rows["length"])
                 report(done, recipe.rows)
@@ -82,8 +83,9 @@ def plan(
         task ("ant/6000"), or the path of one you trained. A file that is called like a
         level is meant by its path, "./expert".
       reference: the agent in that role.
-      judge: a temperature level: perfect, low, medium or high.
-      temperature: the judge's temperature itself, in units of return.
+      judge: a temperature level: perfect, low, medium or high; or the place of a function that it
+        goes by in place of the true returns, "FILE.py:FUNCTION" (see `envs.data.judging`).
+      temperature: the judge's temperature itself, in units of return, or of what the function says.
       flip: share of the rankings that are reversed.
       exact: whether exactly that share is, rounded to whole rows, as by default where any is; if
         not, a coin is tossed for each.
@@ -101,9 +103,8 @@ def plan(
     defaults = made.defaults
     least = defaults.reference or next(iter(made.agents()), "expert")
     rival = reference or (chosen.close and defaults.close) or least
-    judged = Judge(
-        _temperature(made, judge, chosen.judge, temperature), chosen.flip if flip is None else flip
-    )
+    share_flipped = chosen.flip if flip is None else flip
+    ranks = ranker(made, judge, chosen.judge, temperature, share_flipped)
     agents = (
         _spread(made, _agent(made, expert), spread),
         _spread(made, _agent(made, rival), spread),
@@ -116,15 +117,16 @@ def plan(
         reference=Author.of(rival, agents[1]),
         rows=defaults.rows if rows is None else rows,
         responses=responses,
-        judge=judged,
+        judge=ranks.judge,
         seed=seed,
-        exact=judged.flip > 0 and exact is not False,
+        exact=ranks.judge.flip > 0 and exact is not False,
         spread=spread,
         share=chosen.share if share is None else share,
+        grading=ranks.grading,
     )
     if recipe.share is not None:
         generate.cast(recipe)  # refuses a share that the kind has not got
-    return Plan(recipe, made, agents)
+    return Plan(recipe, made, agents, ranks.grade)
 
 
 def make(
@@ -151,21 +153,6 @@ def make(
         return cached(planned.recipe, lambda path: planned.write(path, report), cache)
     planned.write(Path(out), report)
     return load(out, verify=False)
-
-
-def _temperature(task: Task, asked: str | None, usual: str, eta: float | None) -> float | None:
-    if eta is not None:
-        if asked is not None:
-            raise RequestError("judge and temperature were both given: give one of them")
-        return eta
-    level = asked or usual
-    apart = task.defaults.apart
-    if level != "perfect" and apart is None:
-        raise RequestError(
-            f"task {task.name!r} has no returns to calibrate the judge {level!r} by: give a "
-            "temperature, in units of return, or the judge 'perfect'"
-        )
-    return temperature(level, *(apart or ()))
 
 
 def _agent(task: Task, name: str) -> Params:

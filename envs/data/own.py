@@ -8,7 +8,7 @@ import numpy as np
 
 from envs.data.dataset import About, Dataset, assembled
 from envs.data.origin import Origin
-from envs.data.validate import best_first, check, check_shapes, lengths, narrowed
+from envs.data.validate import best_first, check, check_shapes, lengths, narrowed, reordered
 from mpo.errors import RequestError
 
 
@@ -62,7 +62,7 @@ def from_arrays(
     check(fields, vocabulary, len(agents))
     if rank is not None:
         order = best_first(_plain("rank", rank), responses)
-        fields = {name: _ordered(values, order) for name, values in fields.items()}
+        fields = {name: reordered(values, order) for name, values in fields.items()}
     about = About(task=task, agents=tuple(agents), vocabulary=vocabulary, origin=origin)
     return assembled(fields, about)
 
@@ -96,7 +96,3 @@ def _plain(name: str, values: Any) -> np.ndarray:
         raise RequestError(
             f"{name} is ragged: pad the responses to one length, and give their `length`"
         ) from error
-
-
-def _ordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
-    return np.take_along_axis(values, order.reshape(*order.shape, *[1] * (values.ndim - 2)), 1)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from envs.base import Task
-from envs.judge import Judge
+from envs.judge import Grading, Judge
 from mpo import treefile
 from mpo.errors import RequestError, unknown
 from mpo.registering import enter
@@ -179,7 +179,7 @@ class Author:
         return cls(name, treefile.digest(part for pair in parts for part in pair))
 
 
-_LATER: Final = {"exact": False, "spread": None, "share": None}
+_LATER: Final = {"exact": False, "spread": None, "share": None, "grading": None}
 """Settings that recipes had none of at first: at these values they are left out of the hash."""
 
 
@@ -200,6 +200,7 @@ class Recipe:
       exact: whether the share of flipped rankings is exact, not that of a coin for each row.
       spread: log-std of all authors' actions; `None` for their own.
       share: of the rows that have the expert at all, an exact count; `None` for the kind's cast.
+      grading: the function that the judge goes by; `None` for the true returns.
     """
 
     task: str
@@ -214,6 +215,7 @@ class Recipe:
     exact: bool = False
     spread: float | None = None
     share: float | None = None
+    grading: Grading | None = None
 
     def __post_init__(self) -> None:
         """Refuse sizes and names that cannot be."""
@@ -243,6 +245,7 @@ class Recipe:
     def from_json(cls, values: Mapping[str, Any]) -> "Recipe":
         """Return the recipe that `as_json` wrote."""
         kept = {name: value for name, value in values.items() if name != "revision"}
+        grading = kept.get("grading")
         return cls(
             **kept
             | {
@@ -250,6 +253,7 @@ class Recipe:
                 "expert": Author(**values["expert"]),
                 "reference": Author(**values["reference"]),
                 "judge": Judge(**values["judge"]),
+                "grading": None if grading is None else Grading(**grading),
             }
         )
 

@@ -44,6 +44,7 @@ def _title(dataset: Dataset) -> str:
         return f"{about.task or 'own data'}: {size}"
     eta = recipe.judge.temperature
     judge = "perfect judge" if eta is None else f"judge's temperature {eta:.4g}"
+    judge += f" by {recipe.grading.place}" if recipe.grading else ""
     reversed_ = f", {flipped(dataset):,} flipped" if recipe.judge.flip else ""
     return (
         f"{recipe.task}, {recipe.kind}: {size}, {recipe.expert.name} against "
@@ -114,7 +115,7 @@ def _labels(axes: Any, dataset: Dataset) -> None:
         *(_wilson(float(s), int(m.sum())) for s, m in zip(share, members, strict=True)), strict=True
     )
     errors = np.maximum([share - low, high - share], 0.0)
-    if dataset.about.recipe is not None:
+    if dataset.about.recipe is not None and dataset.about.recipe.grading is None:
         span = np.linspace(0.0, float(gap.max()), 300)
         curve = dataset.about.recipe.judge.prefers(span, 0.0)
         axes.plot(span, curve, color=_INK, lw=1.2, label="what the judge should do")
@@ -181,7 +182,7 @@ class Statistics:
       losers: returns of the last.
       right: share of all pairs (two responses of one row) that are ranked by their true
         returns; ties count half.
-      expected_right: what `right` should be on average, from the recipe's judge.
+      expected_right: what `right` should be on average, by the recipe's judge of returns.
       meetings: who was ranked above whom.
       flipped: rankings that were reversed after they were made; `None` without a recipe.
       expert_rows: rows with a response of the recipe's expert; `None` where that is not known.
@@ -203,6 +204,7 @@ class Statistics:
 def statistics(dataset: Dataset) -> Statistics:
     """Return what a dataset is like; reads no steps, only what is known of each response."""
     reward, recipe = dataset.reward, dataset.about.recipe
+    known = None if recipe is None or recipe.grading is not None else recipe
     return Statistics(
         rows=len(dataset),
         responses=dataset.responses,
@@ -211,7 +213,7 @@ def statistics(dataset: Dataset) -> Statistics:
         winners=None if reward is None else Returns.of(reward[:, 0]),
         losers=None if reward is None else Returns.of(reward[:, -1]),
         right=None if reward is None else float(np.mean(rightness(*pairs(reward)))),
-        expected_right=None if reward is None or recipe is None else _expected(recipe, reward),
+        expected_right=None if reward is None or known is None else _expected(known, reward),
         meetings=tuple(_meetings(dataset)),
         flipped=None if recipe is None else flipped(dataset),
         expert_rows=None if recipe is None or dataset.agent is None else expert_rows(dataset),

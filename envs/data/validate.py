@@ -134,6 +134,11 @@ def best_first(rank: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return order
 
 
+def reordered(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return [N, K, …] with the responses of each row in another order, [N, K]."""
+    return np.take_along_axis(values, order.reshape(*order.shape, *[1] * (values.ndim - 2)), 1)
+
+
 def _complain(wrong: np.ndarray, name: str, values: np.ndarray, must: str, first: int = 0) -> None:
     if not wrong.any():
         return
