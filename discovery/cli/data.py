@@ -10,9 +10,11 @@ import typer
 from discovery.cli.output import JSON, show_json, show_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from envs.data import Dataset, Statistics
+    from envs.data.origin import Origin
+    from envs.judge import Grading, Judge
 
 app = typer.Typer(
     help="Preference datasets: comparisons with a known fault, or your own.",
@@ -45,10 +47,12 @@ def make(
         None, help="Share of the rows that have the expert at all; by default the kind's."
     ),
     judge: str | None = typer.Option(
-        None, help="The judge's temperature: perfect, low, medium or high; default: the kind's."
+        None,
+        help="The judge's temperature: perfect, low, medium or high; default: the kind's. Or what "
+        "it goes by in place of true returns, FILE.py:FUNCTION.",
     ),
     temperature: float | None = typer.Option(
-        None, help="The judge's temperature, in units of return, in place of --judge."
+        None, help="The judge's temperature, in units of return, in place of a level."
     ),
     responses: int = typer.Option(2, help="Responses that each comparison ranks."),
     horizon: int | None = typer.Option(
@@ -85,18 +89,82 @@ def make(
 
 @app.command(name="import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="An npz with arrays inputs, outputs, rank, …")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A file: .jsonl, .parquet, .npz, .hdf5; or the folder of a Hugging Face dataset "
+            "(save_to_disk) or of Minari."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="File to write, such as d.npz.")],
-    task: str | None = typer.Option(None, help="The task it is of, if it is one of these."),
-    vocabulary: int | None = typer.Option(None, help="Number of tokens, for token sequences."),
+    task: str | None = typer.Option(None, help="The task it is of: see `discovery list`."),
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(help="What is called otherwise than usual, chosen=COLUMN; several times."),
+    ] = None,
+    split: str | None = typer.Option(
+        None, help="Split of a Hugging Face dataset; by default train."
+    ),
+    steps: int | None = typer.Option(
+        None, help="Cut trajectories into segments of so many steps; by default they are whole."
+    ),
+    rows: int | None = typer.Option(
+        None, help="Pairs of trajectories; by default each segment is in one."
+    ),
+    judge: str | None = typer.Option(
+        None,
+        help="Rank anew: by true returns (perfect, low, medium, high), or by FILE.py:FUNCTION. "
+        "Trajectories are ranked by what they earned, if nothing is said.",
+    ),
+    temperature: float | None = typer.Option(
+        None, help="That judge's temperature, in units of what it goes by."
+    ),
+    flip: float | None = typer.Option(None, help="Share of that judge's rankings reversed."),
+    horizon: int | None = typer.Option(
+        None, help="Steps or tokens in a response; by default the task's."
+    ),
+    vocabulary: int | None = typer.Option(None, help="Number of tokens, for arrays of tokens."),
+    seed: int = typer.Option(0, help="Seed of that judge, and of who is compared with whom."),
     as_json: bool = JSON,
 ) -> None:
-    """Check your own arrays, and write them as a dataset (arrays: see envs.data.from_arrays)."""
+    """Check preferences of your own, and write them as a dataset.
+
+    Pairs are rows of prompt, chosen and rejected (token ids), or of chosen_observations,
+    chosen_actions, rejected_observations and rejected_actions; true returns, if they are known, are
+    chosen_reward and rejected_reward. Trajectories have observations, actions, rewards, terminals
+    and timeouts. For arrays see envs.data.from_arrays.
+    """
     from envs import data
 
-    dataset = data.from_npz(source, task=task, vocabulary=vocabulary)
+    dataset = data.from_file(
+        source,
+        task,
+        columns=_named(columns or []),
+        split=split,
+        steps=steps,
+        rows=rows,
+        judge=judge,
+        temperature=temperature,
+        flip=flip,
+        seed=seed,
+        vocabulary=vocabulary,
+        **({} if horizon is None else {"horizon": horizon}),
+    )
     dataset.save(out)
     _print(out, dataset, as_json)
+
+
+def _named(columns: "Iterable[str]") -> dict[str, str]:
+    """Return columns by what they hold, of words such as chosen=COLUMN."""
+    from mpo.errors import RequestError
+
+    found = {}
+    for words in columns:
+        role, sign, name = words.partition("=")
+        if not (role and sign and name) or role in found:
+            raise RequestError(f"--columns {words!r} must be WHAT=COLUMN, each once")
+        found[role] = name
+    return found
 
 
 @app.command()
@@ -165,9 +233,9 @@ def _lines(path: Path, dataset: "Dataset", found: "Statistics") -> "Iterator[tup
             + ("" if expected is None else f" ({expected:.1%} expected of the judge)"),
         )
     if about.recipe is not None:
-        recipe, eta = about.recipe, about.recipe.judge.temperature
+        recipe = about.recipe
         yield "kind", f"{recipe.kind}: {recipe.expert.name} and {recipe.reference.name}"
-        words = "perfect" if eta is None else f"temperature {eta:.4g}"
+        words = _judge(recipe.judge, recipe.grading)
         share = (found.flipped or 0) / found.rows
         yield "judge", f"{words}, {found.flipped:,} rankings flipped ({share:.1%})"
         if found.expert_rows is not None:
@@ -176,6 +244,30 @@ def _lines(path: Path, dataset: "Dataset", found: "Statistics") -> "Iterator[tup
         if recipe.spread is not None:
             yield "spread", f"log-std {recipe.spread:g}, of all authors"
         yield "recipe", f"{recipe.digest[:16]}, seed {recipe.seed}"
+    if about.origin is not None:
+        yield from _origin(about.origin)
+
+
+def _origin(origin: "Origin") -> "Iterator[tuple[str, str]]":
+    """Say where an imported dataset is from, what was left out, and who ranked it."""
+
+    def counts(found: "Mapping[str, int]") -> str:
+        return ", ".join(f"{count:,} {what}" for what, count in found.items())
+
+    yield "source", f"{origin.source}, {origin.form}: {counts(origin.read)} read"
+    yield "left out", counts(origin.dropped) or "nothing"
+    if origin.judge is None:
+        yield "judge", "as the source has it"
+    else:
+        flip = f", {origin.judge.flip:.1%} flipped" if origin.judge.flip else ""
+        yield "judge", f"{_judge(origin.judge, origin.grading)}{flip}; seed {origin.seed}"
+
+
+def _judge(judge: "Judge", grading: "Grading | None") -> str:
+    words = "perfect" if judge.temperature is None else f"temperature {judge.temperature:.4g}"
+    if grading is None:
+        return words
+    return f"{words}, by {grading.place} (sha256 {grading.sha256[:8]})"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Whether a dataset is of a task: sizes and kinds of what was seen and done, and the vocabulary."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from envs.base import Response, Task
 from envs.data.archive import DatasetError
 from envs.data.dataset import Dataset
+from mpo.errors import RequestError
 
 
 def check_fit(dataset: Dataset, task: Task, path: str | Path) -> None:
@@ -64,6 +66,45 @@ def response_shapes(task: Task) -> Response:
 
     shapes: Response = jax.eval_shape(respond, jax.random.key(0))
     return shapes
+
+
+def check_steps(
+    seen: np.ndarray, done: np.ndarray, task: Task, shapes: Response, what: str
+) -> None:
+    """Refuse what was seen and done, step after step, if it is not of the task.
+
+    Args:
+      seen: observations, [steps, …].
+      done: actions, [steps, …].
+      task: what they are to be of.
+      shapes: its `response_shapes`.
+      what: they are of, which messages begin with.
+
+    Raises:
+      RequestError: a size or a kind is not the task's, or a number is not finite.
+    """
+    pairs = (("observations", seen, shapes.inputs), ("actions", done, shapes.outputs))
+    for name, found, like in pairs:
+        if found.ndim != like.ndim or found.shape[1:] != like.shape[1:]:
+            raise RequestError(
+                f"{what}: {name} are of shape {[*found.shape]}: they must be "
+                f"[{', '.join(('steps', *map(str, like.shape[1:])))}], as in task {task.name!r}"
+            )
+        if found.dtype.kind == "f" and not jnp.issubdtype(like.dtype, jnp.floating):
+            raise RequestError(
+                f"{what}: {name} are {found.dtype}: they must be integers, as in task {task.name!r}"
+            )
+        if found.dtype.kind == "f" and not np.all(np.isfinite(found)):
+            raise RequestError(f"{what}: {name} have a number that is not finite")
+
+
+def padded(rows: Sequence[Sequence[np.ndarray]], steps: int, dtype: Any) -> np.ndarray:
+    """Return arrays [steps of each, …] as one, [rows, K, steps, …], with zeros behind."""
+    whole = np.zeros((len(rows), len(rows[0]), steps, *rows[0][0].shape[1:]), dtype)
+    for row, sides in zip(whole, rows, strict=True):
+        for place, values in zip(row, sides, strict=True):
+            place[: len(values)] = values
+    return whole
 
 
 def _misfit(path: str | Path, task: Task, what: str) -> DatasetError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.base import Task
 from envs.data.dataset import Dataset
-from envs.data.fit import response_shapes
+from envs.data.fit import check_steps, padded, response_shapes
 from envs.data.origin import Origin
 from envs.data.own import from_arrays
 from envs.data.tables import Row, Table
@@ -147,18 +147,7 @@ class _Reader:
             for what in ("observations", "actions")
         )
         self._check_length(done)
-        for what, found, like in (
-            ("observations", seen, self.shapes.inputs),
-            ("actions", done, self.shapes.outputs),
-        ):
-            if found.ndim != like.ndim or found.shape[1:] != like.shape[1:]:
-                raise RequestError(
-                    f"{side}_{what} is of shape {[*found.shape]}: it must be "
-                    f"[{', '.join(('steps', *map(str, like.shape[1:])))}], as in task "
-                    f"{self.task.name!r}"
-                )
-            if not np.all(np.isfinite(found)):
-                raise RequestError(f"{side}_{what} has a number that is not finite")
+        check_steps(seen, done, self.task, self.shapes, side)
         if len(seen) - len(done) not in (0, 1):
             raise RequestError(f"{side} has {len(seen)} observations and {len(done)} actions")
         return seen[: len(done)], done
@@ -178,8 +167,8 @@ class _Reader:
         seen = [pair.inputs for pair in kept]
         rewards = [pair.reward for pair in kept if pair.reward is not None]
         return from_arrays(
-            _padded(seen, steps, np.float32) if self.steps else np.array(seen, np.int32),
-            _padded([pair.outputs for pair in kept], steps, self.shapes.outputs.dtype),
+            padded(seen, steps, np.float32) if self.steps else np.array(seen, np.int32),
+            padded([pair.outputs for pair in kept], steps, self.shapes.outputs.dtype),
             length=lengths,
             reward=np.array(rewards) if rewards else None,
             vocabulary=self.vocabulary,
@@ -226,12 +215,3 @@ def _reward(role: str, value: Any) -> float:
     if not np.isfinite(found):
         raise RequestError(f"{role} is {found}: it must be finite")
     return found
-
-
-def _padded(rows: list[tuple[np.ndarray, np.ndarray]], steps: int, dtype: Any) -> np.ndarray:
-    """Return arrays [steps of each, …] as one, [rows, 2, steps, …], with zeros behind."""
-    padded = np.zeros((len(rows), 2, steps, *rows[0][0].shape[1:]), dtype)
-    for row, sides in zip(padded, rows, strict=True):
-        for place, values in zip(row, sides, strict=True):
-            place[: len(values)] = values
-    return padded
