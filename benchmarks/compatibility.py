@@ -96,15 +96,15 @@ def _tried(
     environment = here / end.replace(":", "-")
     python = environment / "bin" / "python"
     _uv("venv", "--python", version, str(environment))
-    _uv("pip", "install", "--python", str(python), "--resolution", resolution, str(wheel))
-    installed = [
-        line for line in _uv("pip", "freeze", "--python", str(python)).splitlines() if "==" in line
-    ]
-    # What runs the tests is no part of what is tried: it is the newest, and moves nothing else.
-    frozen = here / "frozen.txt"
-    frozen.write_text("\n".join(installed))
+    chosen = here / f"{environment.name}.txt"
+    _uv(
+        "pip", "compile", str(ROOT / "pyproject.toml"), "--python", str(python),
+        "--resolution", resolution, "--output-file", str(chosen),
+    )  # fmt: skip
+    # What runs the tests is no part of what is tried, and moves none of it.
     tools = ("pytest", "hypothesis", "beartype")
-    _uv("pip", "install", "--python", str(python), "-c", str(frozen), *tools)
+    _uv("pip", "install", "--python", str(python), "-c", str(chosen), str(wheel), *tools)
+    versions = dict(re.findall(r"^([\w-]+)==(\S+)", chosen.read_text(), re.MULTILINE))
     began = time.perf_counter()
     said = _run_tests(python, here, tests, limit)
     seconds = f"{time.perf_counter() - began:.0f}"
@@ -113,7 +113,6 @@ def _tried(
     passed = counted is not None and "failed" not in last and "error" not in last
     if not passed:
         print(said[-6000:], file=sys.stderr)
-    versions = dict(line.split("==") for line in installed)
     full = subprocess.run([str(python), "-V"], capture_output=True, text=True, check=True).stdout
     row = [f"{full.split()[1]}, {WORDS[resolution]}", *(versions.get(name, "") for name in SHOWN)]
     return [*row, counted[0] if counted else last, seconds], passed

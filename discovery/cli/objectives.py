@@ -1,5 +1,6 @@
 """`discovery landscape`: what the gradients of objectives look like."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,6 @@ def landscape(
     """
     import numpy as np
 
-    from discovery.evidence.landscape import draw
     from mpo import OBJECTIVES, objective
 
     objectives = {name: objective(name) for name in names}
@@ -53,6 +53,10 @@ def landscape(
         objectives = {BASELINE: objective(BASELINE), **objectives}
     visited = _trajectories(list(objectives), trajectory)
     grid = _grid(visited, low, high, points)
+    out.mkdir(parents=True, exist_ok=True)
+    print("drawing", file=sys.stderr, flush=True)
+    from discovery.evidence.landscape import draw
+
     drawn = draw(objectives, grid, out / "landscape.png", progress, visited)
     np.savez(out / "landscape.npz", allow_pickle=False, log_pi=grid.axis, **drawn)
     peaks = {

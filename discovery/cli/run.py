@@ -56,7 +56,7 @@ def run(
     with processes.joined(cluster):
         result = discover(described, folder, track=track, quiet=quiet, command=typed())
         if processes.primary():
-            _show(result, folder, as_json)
+            _show(result, described, folder, as_json)
 
 
 def _described(preset: str | None, file: Path | None, settings: list[str]) -> "Config":
@@ -70,7 +70,9 @@ def _described(preset: str | None, file: Path | None, settings: list[str]) -> "C
     return config.changed(base, changes)
 
 
-def _show(result: "Result", folder: Path, as_json: bool) -> None:
+def _show(result: "Result", described: "Config", folder: Path, as_json: bool) -> None:
+    if not as_json:  # before the table, whose statistics take a second to be imported
+        print(f"{folder}: {described.about}\n", flush=True)
     from discovery.report import verdict
 
     if as_json:

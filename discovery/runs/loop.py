@@ -7,7 +7,7 @@ checkpoint holds everything else.
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,15 @@ import numpy as np
 
 from discovery.host.processes import primary, same_everywhere
 from discovery.host.stopping import Interrupted, Stop
-from discovery.runs.checkpoints import Checkpoints
 from discovery.runs.folder import Folder
 from discovery.runs.lines import of_a_generation
 from discovery.runs.watch import Watcher
 from discovery.search.search import Measured, Search, State
 from mpo.log import JsonLog, Line
 from mpo.versions import versions
+
+if TYPE_CHECKING:
+    from discovery.runs.checkpoints import Checkpoints
 
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "evosax", "optax", "brax", "numpy")
 
@@ -45,6 +47,8 @@ def climb(search: Search, folder: Folder, watcher: Watcher, stop: Stop) -> Progr
     Raises:
       Interrupted: `stop` returned true before the last generation.
     """
+    from discovery.runs.checkpoints import Checkpoints  # orbax takes half a second
+
     checkpoints = Checkpoints(folder.checkpoints)
     try:
         state, lines = _resume(search, folder, checkpoints, watcher)
@@ -100,7 +104,7 @@ def _line(search: Search, before: State, after: State, measured: Measured) -> Li
 
 
 def _resume(
-    search: Search, folder: Folder, checkpoints: Checkpoints, watcher: Watcher
+    search: Search, folder: Folder, checkpoints: "Checkpoints", watcher: Watcher
 ) -> tuple[State, list[Line]]:
     state = search.init()
     if primary():

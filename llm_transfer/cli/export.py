@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,16 @@ def export(
     Example: discovery export orpo --to torch --out orpo_loss.py
     """
     from discovery import config
-    from llm_transfer.snippets.exporting import exported
+    from mpo import objective as named
 
     if out is not None:
         _check(out)
-    found = exported(objective, to, **dict(config.setting(text) for text in set_))
+    settings = dict(config.setting(text) for text in set_)
+    named(objective, **settings)
+    print(f"writing {objective}, and comparing", file=sys.stderr, flush=True)
+    from llm_transfer.snippets.exporting import exported  # after a word, as it takes seconds
+
+    found = exported(objective, to, **settings)
     if out is not None:
         _write(out, found.text)
     if as_json:
