@@ -72,13 +72,13 @@ def fit(
         described = _own_situation(objective, origin, dataset, level, set_, seed)
     if evaluate and (seeds < 2 or episodes < 1):
         raise RequestError("--evaluate needs at least 2 seeds, and 1 episode")
+    place = out or _place(objective)
+    where = _trajectory(objective, described, elsewhere)
+    _say("fitting")
     from discovery.closed_form import fit as fitted
     from discovery.closed_form import folder
     from discovery.evidence.evaluation import Evaluation, run
 
-    place = out or _place(objective)
-    where = _trajectory(objective, described, elsewhere)
-    _say("fitting")
     front = fitted(original, where, terms=terms)
     folder.write(front, objective, origin, place)
     table = None

@@ -20,9 +20,8 @@ from typing import Any, Final
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy  # its optimizers take half a second, and come with their first use
 from jaxtyping import Array, Float
-from scipy.optimize import least_squares, nnls
-from scipy.special import expit
 
 from discovery.evidence.trajectory import Visited
 from mpo.errors import RequestError
@@ -141,7 +140,7 @@ class Problem:
         psi = _graph(exact.psi, at[0], t)[1]
         (above, above_slope), (below, below_slope) = (_graph(exact.phi_inv, logp, t) for logp in at)
         lam = float(exact.lam)
-        preference = lam * expit(below - above)
+        preference = lam * scipy.special.expit(below - above)
         ends = np.stack([1 - t, t], axis=-1) if temporal else np.ones((t.size, 1))
         graphs = [[_graph(_static(name), logp, t) for name in library] for logp in at]
         (high, slope), (low, other) = (np.moveaxis(np.array(g), 0, 2) for g in graphs)
@@ -187,15 +186,15 @@ class Problem:
                 [np.zeros((self.points, psi.shape[1])), self.preference[:, None] * other],
             ]
         )
-        start, _ = nnls(fixed / self.scale, self._target)
+        start, _ = scipy.optimize.nnls(fixed / self.scale, self._target)
         if phi.shape[1] == 0:
             return self._solution(subset, start, self.lam)
 
         def parts(theta: Unknowns) -> tuple[Values, Values, Values, Values, Values]:
             a, b = np.split(theta[:-1], [psi.shape[1]])
             delta = margin @ b
-            p = self.lam * np.exp(theta[-1]) * expit(-delta)
-            return psi @ a, p, phi @ b, other @ b, expit(delta)
+            p = self.lam * np.exp(theta[-1]) * scipy.special.expit(-delta)
+            return psi @ a, p, phi @ b, other @ b, scipy.special.expit(delta)
 
         def residual(theta: Unknowns) -> Residuals:
             own, p, slope, opposite, _ = parts(theta)
@@ -217,14 +216,16 @@ class Problem:
             return np.vstack([np.vstack([pull, push]) / self.scale, held])
 
         bounds = (np.append(np.zeros(start.size), -np.inf), np.inf)
-        found = least_squares(residual, np.append(start, 0.0), jacobian, bounds, x_scale="jac")
+        found = scipy.optimize.least_squares(
+            residual, np.append(start, 0.0), jacobian, bounds, x_scale="jac"
+        )
         return self._solution(subset, found.x[:-1], self.lam * float(np.exp(found.x[-1])))
 
     def error(self, subset: Subset, weights: Float[np.ndarray, "terms ends"], lam: float) -> float:
         """Return the error of these weights and this λ."""
         psi, phi, other, margin = self._columns(subset)
         a, b = np.split(np.ravel(weights), [psi.shape[1]])
-        p = lam * expit(-(margin @ b))
+        p = lam * scipy.special.expit(-(margin @ b))
         fitted = np.concatenate([psi @ a + p * (phi @ b), p * (other @ b)]) / self.scale
         return float(np.linalg.norm(fitted - self._target))
 

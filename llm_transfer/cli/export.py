@@ -1,6 +1,7 @@
 """`discovery export`: an objective as text to take along."""
 
 import dataclasses
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,12 +15,19 @@ from mpo.errors import RequestError
 if TYPE_CHECKING:
     from llm_transfer.snippets.exporting import Exported
 
+PROGRAMS = ("torch", "jax", "numpy", "mlx")
+"""Exports that are run: each needs the package of its name."""
+
 
 def export(
     objective: str = typer.Argument(
         help="A name (see `discovery list`), the folder of a run, found/…, or a file."
     ),
-    to: str = typer.Option("torch", help="torch, jax, numpy, latex or json."),
+    to: str = typer.Option(
+        "torch",
+        help="torch, jax, numpy, mlx, latex or json; or a trainer: trl, axolotl, openrlhf, "
+        "llama-factory, llama-factory-v1, nemo-rl, verl; or chunked, liger, for less memory.",
+    ),
     set_: list[str] = typer.Option(
         [], "--set", help="A setting of the objective, such as beta=0.2; repeat for several."
     ),
@@ -28,7 +36,7 @@ def export(
     ),
     as_json: bool = JSON,
 ) -> None:
-    """Print an objective as a PyTorch, JAX or NumPy function, as LaTeX or as JSON.
+    """Print an objective as a function to paste, for a trainer, as LaTeX or as JSON.
 
     Before that, what is printed is run and compared with the objective, values and gradients,
     at hundreds of points. The result stands in its header; nothing is printed if they differ.
@@ -36,13 +44,14 @@ def export(
     Example: discovery export orpo --to torch --out orpo_loss.py
     """
     from discovery import config
-    from mpo import objective as named
+    from mpo.expressions import look_up
 
     if out is not None:
         _check(out)
     settings = dict(config.setting(text) for text in set_)
-    named(objective, **settings)
-    print(f"writing {objective}, and comparing", file=sys.stderr, flush=True)
+    look_up(objective, **settings)
+    if to in PROGRAMS and importlib.util.find_spec(to) is not None:
+        print(f"writing {objective}, and comparing", file=sys.stderr, flush=True)
     from llm_transfer.snippets.exporting import exported  # after a word, as it takes seconds
 
     found = exported(objective, to, **settings)
