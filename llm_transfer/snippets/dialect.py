@@ -27,6 +27,7 @@ class Dialect:
       vector: text of the numbers in `values` as an array.
       number: text of a number, {value}, as an array.
       gradients: whether the library has them.
+      double: whether it computes in double precision.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Dialect:
     vector: str
     number: str
     gradients: bool = True
+    double: bool = True
 
 
 def _torch() -> AbstractPythonCodePrinter:
@@ -60,6 +62,12 @@ def _numpy() -> AbstractPythonCodePrinter:
     from llm_transfer.snippets.printers import NumPy
 
     return NumPy()
+
+
+def _mlx() -> AbstractPythonCodePrinter:
+    from llm_transfer.snippets.printers import Mlx
+
+    return Mlx()
 
 
 TORCH: Final = Dialect(
@@ -114,4 +122,21 @@ NUMPY: Final = Dialect(
     vector="np.array(values, dtype)",
     number="np.array({value!r}, dtype)",
     gradients=False,
+)
+MLX: Final = Dialect(
+    name="mlx",
+    package="mlx",
+    printer=_mlx,
+    imports=(("", "import mlx.core as mx"),),
+    array="mx.array",
+    shape="Arrays have one shape, a number for each pair; the loss has it too.",
+    dtype="mx.float32",  # its exp is no more precise in float64
+    cast="{}.astype(dtype)",
+    scalar="mx.array(progress).astype(dtype)",
+    log_probability=(
+        f"mx.nan_to_num(value.astype(dtype), nan=mx.nan, posinf=mx.nan, neginf={LOWEST})"
+    ),
+    vector="mx.array(values, dtype)",
+    number="mx.array({value!r}, dtype)",
+    double=False,
 )

@@ -1,15 +1,20 @@
-"""Objectives as text to take along: PyTorch, JAX, NumPy, LaTeX, JSON; proven before it is given."""
+"""Objectives as text to take along: PyTorch, JAX, NumPy, MLX, LaTeX, JSON, and for trainers.
+
+What is given was proven before.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import mpo
-from llm_transfer.snippets.dialect import JAX, NUMPY, TORCH, Dialect
+from llm_transfer.snippets.dialect import JAX, MLX, NUMPY, TORCH, Dialect
 from llm_transfer.snippets.function import execute, function
 from llm_transfer.snippets.header import Notes, Origin, commented, header
 from llm_transfer.snippets.latex import latex
 from llm_transfer.snippets.parity import Parity, prove
+from llm_transfer.snippets.recipes import RECIPES, Recipe
 from mpo.artifact.places import is_place
 from mpo.errors import RequestError, unknown
 from mpo.expressions import Expression, Named, expression, from_json, look_up, to_json
@@ -50,6 +55,11 @@ def _program(formula: Expression, program: str, notes: Notes) -> str:
     return f"{commented(header(formula, notes, program=True), '#')}\n\n{program}"
 
 
+def _with_recipe(recipe: Recipe, formula: Expression, program: str, notes: Notes) -> str:
+    above = commented(header(formula, notes, program=True), "#")
+    return f"{above}\n{recipe.notes(formula)}\n\n{recipe.write(formula, program)}"
+
+
 def _latex(formula: Expression, program: str, notes: Notes) -> str:
     return f"{commented(header(formula, notes, program=False), '%')}\n{latex(formula)}\n"
 
@@ -62,13 +72,15 @@ TARGETS: Final = {
     "torch": Target(TORCH, _program),
     "jax": Target(JAX, _program),
     "numpy": Target(NUMPY, _program),
+    "mlx": Target(MLX, _program),
     "latex": Target(JAX, _latex),
     "json": Target(JAX, _json, read=lambda formula: from_json(to_json(formula))),
+    **{name: Target(TORCH, partial(_with_recipe, recipe)) for name, recipe in RECIPES.items()},
 }
 
 
 def export(objective: Named, to: str = "torch", **settings: object) -> str:
-    """Return an objective as text: PyTorch, JAX or NumPy to paste, LaTeX, or JSON.
+    """Return an objective as text: a function to paste, LaTeX, JSON, or a file for a trainer.
 
     >>> print(export("dpo", to="latex", beta=0.5).splitlines()[-2])
     \\beta &= 0.5

@@ -2,7 +2,7 @@
 
 import dataclasses
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +77,14 @@ def header(expression: Expression, notes: Notes, *, program: bool) -> str:
       notes: what is known of it.
       program: whether it stands above a program, which is what was run.
     """
-    lines = [f"{expression.name}: {expression.summary}", ""]
-    for title, words in _facts(expression, notes, program):
+    title = f"{expression.name}: {expression.summary}\n\n"
+    return title + facts(_facts(expression, notes, program))
+
+
+def facts(named: Iterable[tuple[str, str]]) -> str:
+    """Return titles and what stands beside them, in lines that are not too long."""
+    lines: list[str] = []
+    for title, words in named:
         indent = f"{title:{len(_INDENT)}}"
         lines += textwrap.wrap(words, 96, initial_indent=indent, subsequent_indent=_INDENT)
     return "\n".join(lines)
@@ -111,7 +117,8 @@ def _facts(expression: Expression, notes: Notes, program: bool) -> Iterator[tupl
             f"log π of -inf is read as {LOWEST:,.0f}, without gradient; NaN and +inf give NaN, for "
             "that pair alone",
         )
-        yield "precision", "float64 for float64, float32 for all else"
+        double = "float64 for float64, float32 for all else"
+        yield "precision", double if notes.dialect.double else "float32"
     installed = ", ".join(f"{name} {version}" for name, version in _versions(notes.dialect).items())
     yield (
         "parity",

@@ -10,6 +10,7 @@ objective by a unit in the last place moves its own result by more than the tole
 a snippet is held to a few times that movement instead, and the points are counted.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -179,13 +180,29 @@ def of_numpy(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
     return Evaluated(np.broadcast_to(values, points["logp_w"].shape), np.empty((len(values), 0)))
 
 
+def of_mlx(loss: Loss, points: Points, dtype: type[np.floating]) -> Evaluated:
+    """Evaluate an MLX function of pairs, in single precision whatever `dtype` is."""
+    mx = importlib.import_module("mlx.core")
+
+    def total(logp_w: Any, logp_l: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+        values = loss(logp_w=logp_w, logp_l=logp_l, **given)
+        return values.sum(), values
+
+    given = {name: mx.array(values.astype(np.float32)) for name, values in points.items()}
+    logp = [given.pop(name) for name in ("logp_w", "logp_l")]
+    (_, values), gradients = mx.value_and_grad(total, argnums=(0, 1))(*logp, given)
+    return Evaluated(np.array(values), np.stack([np.array(one) for one in gradients], axis=-1))
+
+
 Oracle = Callable[[Points, type[np.floating]], Evaluated]
 
+SINGLE: Final = ("mlx",)  # what computes in single precision alone
 TOLERANCE: Final[dict[type[np.floating], float]] = {np.float64: 1e-12, np.float32: 1e-5}
 EVALUATE: Final[dict[str, Callable[..., Evaluated]]] = {
     "torch": of_torch,
     "jax": of_jax,
     "numpy": of_numpy,
+    "mlx": of_mlx,
 }
 _MOVES, _MULTIPLE = 8, 16.0  # how often inputs are moved; what multiple of it is allowed
 _LEAST_SHARE = 0.5  # of the points must be comparable, for a comparison to prove anything
@@ -239,6 +256,7 @@ def prove(
             f"the {language} snippet of {formula.name!r}",
         )
         for dtype in TOLERANCE
+        if dtype is np.float32 or language not in SINGLE
     )
 
 

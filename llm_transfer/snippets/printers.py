@@ -139,6 +139,24 @@ class NumPy(ArrayPrinter, NumPyPrinter):
         return f"({self._print(expr.args[0])})"
 
 
+class Mlx(NumPy):
+    """The printer of MLX, whose functions are NumPy's, and some of the stable ones."""
+
+    library = "mx"
+
+    def _module_format(self, fqn: str, register: bool = True) -> str:
+        return super()._module_format(fqn, register).replace("np.", "mx.")
+
+    def _print_logsigmoid(self, expr: Any) -> str:
+        return f"-mx.logaddexp(0, {self._print(-expr.args[0])})"
+
+    def _print_sigmoid(self, expr: Any) -> str:
+        return f"mx.sigmoid({self._print(expr.args[0])})"
+
+    def _print_stop_gradient(self, expr: Any) -> str:
+        return f"mx.stop_gradient({self._print(expr.args[0])})"
+
+
 def _an_array_first(symbol: sympy.Symbol) -> tuple[bool, str]:
     """Return what symbols are sorted by: those of a response, which end so, before numbers."""
     return not str(symbol).endswith(("_w", "_l", "_x")), str(symbol)
