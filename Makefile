@@ -10,7 +10,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 # Which fortieth of the slow tests, and sixteenth of the sweeps, `make test` runs: others each commit.
 ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))
 
-.PHONY: discover test test-all test-fast check benchmark figures site clean
+.PHONY: discover test test-all test-fast check benchmark compatibility figures site clean
 
 discover: .venv/.library  ## the main job, from nothing to a loss that was found
 	.venv/bin/discovery run --preset quick --out runs/quick
@@ -33,6 +33,10 @@ check: .venv/.development  ## format, lint, types, direction of dependency
 benchmark: .venv/.library  ## figures as ratios within one run
 	.venv/bin/python -m benchmarks.objectives
 	.venv/bin/discovery bench
+
+compatibility: .venv/.development  ## the oldest and the newest packages and Pythons, by the wheel
+	$(PIP) uv
+	.venv/bin/python -m benchmarks.compatibility
 
 figures: .venv/.library  ## those of the README and docs, and worths of what ships, from docs/results
 	.venv/bin/python docs/draw.py
