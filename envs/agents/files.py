@@ -52,7 +52,8 @@ def read(path: Path) -> Agent:
         content = arrays.read_bytes()
         if hashlib.sha256(content).hexdigest() != checksum:
             raise DamagedAgent(f"{arrays} is damaged: its checksum is not that of its json file")
-        params = _widened(content, _fresh(provenance.task), precision)
+        with jax.ensure_compile_time_eval():  # a task may read its agent while it is traced
+            params = _widened(content, _fresh(provenance.task), precision)
     except FileNotFoundError as error:
         raise DamagedAgent(f"{arrays} is missing") from error
     except treefile.Misfit as error:

@@ -146,6 +146,11 @@ def test_every_shipped_agent_loads(name):
         assert (path, leaf.shape, leaf.dtype) == (place, like.shape, like.dtype)
 
 
+def test_an_agent_can_be_read_while_something_is_traced():
+    loaded = jax.jit(lambda: agents.load("three_legged_ant/unadapted").params)()
+    jax.tree.map(np.testing.assert_array_equal, loaded, agents.load("ant/6000").params)
+
+
 @pytest.mark.parametrize(("name", "level"), LEVELS.items())
 def test_hopper_levels_are_those_of_the_paper(name, level):
     assert abs(agents.provenance(name).measured.mean - level) < 0.08 * level
