@@ -13,8 +13,8 @@ import envs
 from benchmarks.measuring import Call, Skipped, Table, compare, timed, turns
 from benchmarks.workload import Workload
 from discovery.search.cohort import Cohort, Trained
+from envs.foreign import foreign
 from envs.physics import Ant, Hopper, PhysicsTask
-from envs.physics.simulator import foreign
 from mpo.train import replicated
 
 Over = Callable[[Callable[..., Any]], Callable[..., Any]]

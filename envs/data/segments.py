@@ -112,10 +112,10 @@ def _cut(found: Trajectories, task: Task, shapes: Response, steps: int | None, m
 
 def _unfit(episode: Episode, most: int) -> str:
     if not len(episode.actions):
-        return "empty episodes"
+        return "empty"
     if len(episode.actions) > most:
-        return f"episodes of more than {most:,} steps"
-    return "" if episode.ended else "episodes that did not come to their end"
+        return f"of more than {most:,} steps"
+    return "" if episode.ended else "that did not come to an end"
 
 
 def _paired(count: int, rows: int | None, what: str, seed: int) -> np.ndarray:

@@ -12,7 +12,8 @@ from typing_extensions import override
 from envs import agents
 from envs.base import Defaults
 from envs.physics.simulator import Model, Simulator, State, simulator, uniform
-from envs.physics.task import APART, Outcome, PhysicsTask, Start
+from envs.physics.task import APART, PhysicsTask, Start
+from envs.stepping import Outcome
 from mpo.policies import GaussianPolicy
 from mpo.settings import number
 

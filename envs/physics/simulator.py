@@ -6,11 +6,7 @@ gives the physics and the model files. What a task may read of a state is its
 """
 
 import functools
-import io
-import threading
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType, ModuleType
@@ -21,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from envs.foreign import foreign
 from envs.physics import simulator as body
 from mpo.errors import RequestError, unknown
 
@@ -75,28 +72,6 @@ def _lineage(model: Any, body: int) -> tuple[int, int]:
 def _rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
     w, u = quaternion[0], quaternion[1:]
     return vector + 2 * np.cross(u, np.cross(u, vector) + w * vector)
-
-
-_ALONE = threading.RLock()
-
-
-@contextmanager
-def foreign() -> Iterator[None]:
-    """Load or trace brax: under jax's own promotion rules, whatever ours are, and silently.
-
-    It warns of its maintenance mode and its dependencies' deprecations, and
-    prints that warp, which is optional, is missing. One thread at a time is let in, for
-    what is printed and warned of is caught for all of them.
-    """
-    with (
-        _ALONE,
-        jax.numpy_rank_promotion("allow"),
-        jax.numpy_dtype_promotion("standard"),
-        warnings.catch_warnings(),
-        redirect_stdout(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield
 
 
 with foreign():

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,16 +50,10 @@ class GaussianPolicy:
 
     def init(self, key: PRNGKeyArray) -> GaussianParams:
         """Draw orthogonal weights; the output layer is small, so that μ starts near zero."""
-        sizes = (self.observation_size, *self.hidden, self.action_size)
-        gains = (math.sqrt(2.0),) * len(self.hidden) + (0.01,)
-        keys = jax.random.split(key, len(gains))
-        kernels = tuple(
-            jax.nn.initializers.orthogonal(gain)(k, shape)
-            for gain, k, shape in zip(gains, keys, itertools.pairwise(sizes), strict=True)
-        )
+        kernels, biases = layers(key, (self.observation_size, *self.hidden, self.action_size))
         return GaussianParams(
             kernels=kernels,
-            biases=tuple(jnp.zeros(size) for size in sizes[1:]),
+            biases=biases,
             log_std=jnp.full(self.action_size, self.initial_log_std),
             observation_mean=jnp.zeros(self.observation_size),
             observation_std=jnp.ones(self.observation_size),
@@ -81,15 +76,7 @@ class GaussianPolicy:
         self, params: GaussianParams, observation: Float[Array, "*batch obs"]
     ) -> Float[Array, "*batch act"]:
         """Return the most likely action of each observation."""
-        centre = jax.lax.stop_gradient(params.observation_mean)
-        spread = jax.lax.stop_gradient(params.observation_std)
-        x = (observation - _trailing(centre, observation)) / _trailing(spread, observation)
-        *hidden, last = zip(params.kernels, params.biases, strict=True)
-        for kernel, bias in hidden:
-            y = x @ kernel
-            x = jnp.tanh(y + _trailing(bias, y))
-        y = x @ last[0]
-        return y + _trailing(last[1], y)
+        return network(params, observation)
 
     def log_std(self, params: GaussianParams) -> Float[Array, "*agents actions"]:
         """Return the standard deviations of actions around their mean, as logarithms."""
@@ -117,6 +104,38 @@ class GaussianPolicy:
         mean = self.mean(params, observation)
         noise = jax.random.normal(key, mean.shape, mean.dtype)
         return mean + noise * _trailing(jnp.exp(params.log_std), mean)
+
+
+def layers(
+    key: PRNGKeyArray, sizes: tuple[int, ...]
+) -> tuple[tuple[Float[Array, "_ _"], ...], tuple[Float[Array, " _"], ...]]:
+    """Draw orthogonal weights of a network, the output layer's small; biases are zero."""
+    gains = (math.sqrt(2.0),) * (len(sizes) - 2) + (0.01,)
+    keys = jax.random.split(key, len(gains))
+    kernels = tuple(
+        jax.nn.initializers.orthogonal(gain)(k, shape)
+        for gain, k, shape in zip(gains, keys, itertools.pairwise(sizes), strict=True)
+    )
+    return kernels, tuple(jnp.zeros(size) for size in sizes[1:])
+
+
+def network(params: Any, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch out"]:
+    """Return what a tanh network says of the normalised observation.
+
+    Args:
+      params: with the `kernels`, `biases`, `observation_mean` and `observation_std` of
+        `GaussianParams`.
+      observation: of one step, or of many.
+    """
+    centre = jax.lax.stop_gradient(params.observation_mean)
+    spread = jax.lax.stop_gradient(params.observation_std)
+    x = (observation - _trailing(centre, observation)) / _trailing(spread, observation)
+    *hidden, last = zip(params.kernels, params.biases, strict=True)
+    for kernel, bias in hidden:
+        y = x @ kernel
+        x = jnp.tanh(y + _trailing(bias, y))
+    y = x @ last[0]
+    return y + _trailing(last[1], y)
 
 
 def _trailing(vector: Array, like: Array) -> Array:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import envs
+from envs.foreign import foreign
 from envs.physics import Ant, Hopper, ThreeLeggedAnt
 from envs.physics.ant import FOURTH_LEG
-from envs.physics.simulator import foreign
 from mpo.errors import RequestError
 from tests.refusals import Meant, refusal
 
