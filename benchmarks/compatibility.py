@@ -49,6 +49,10 @@ SHOWN = (
 """Packages whose versions the table has."""
 
 
+class Refused(Exception):
+    """uv could not do what it was asked: what, and why."""
+
+
 def main(
     ends: Annotated[list[str] | None, typer.Argument(help="PYTHON:lowest-direct|highest")] = None,
     only: Annotated[str, typer.Option(help="Files of tests that begin with this.")] = "",
@@ -57,16 +61,18 @@ def main(
     """Print a table of what was tried at each end; the status is 1 if a test fails."""
     print("| Python | " + " | ".join(SHOWN) + " | tests | s |")
     print("| --- " * (len(SHOWN) + 3) + "|")
-    well = True
+    well, tests = True, [name for name in TESTS if name.startswith(only)]
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         wheel = _wheel(here / "dist")
         for name in ("tests", "docs"):  # which tests read: what was published
             (here / name).symlink_to(ROOT / name)
         for end in ends or ENDS:
-            cells, passed = _tried(
-                end, wheel, here, [t for t in TESTS if t.startswith(only)], limit
-            )
+            try:
+                cells, passed = _tried(end, wheel, here, tests, limit)
+            except (Refused, subprocess.TimeoutExpired) as error:
+                print(error, file=sys.stderr)
+                cells, passed = [end, *[""] * len(SHOWN), "was not tried", ""], False
             print("| " + " | ".join(cells) + " |", flush=True)
             well &= passed
     if not well:
@@ -137,12 +143,16 @@ def _run_tests(python: Path, here: Path, tests: Sequence[str], limit: float) -> 
 
 
 def _uv(*arguments: str) -> str:
-    """Run uv; return what it printed, or show why it failed."""
+    """Run uv; return what it printed.
+
+    Raises:
+      Refused: it failed.
+    """
     command = [sys.executable, "-m", "uv", "--quiet", *arguments]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"uv {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        raise Refused(f"uv {' '.join(arguments)}: {done.stdout}{done.stderr}")
     return done.stdout
 
 

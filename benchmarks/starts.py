@@ -9,10 +9,12 @@ other work on the machine stretches less.
 import os
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -116,7 +118,8 @@ def _start(
         if to_the_end:
             with_rest = process.stdout
             _wait(process, with_rest.fileno(), began + limit)
-        process.kill()
+        with suppress(ProcessLookupError):  # it has ended, and so has what it started
+            os.killpg(process.pid, signal.SIGKILL)
     used = os.wait4(process.pid, 0)[2]
     process.returncode = 0  # it is gone: nobody need wait for it again
     return taken, used.ru_utime + used.ru_stime, (said.strip().splitlines() or ["nothing"])[0][:60]
