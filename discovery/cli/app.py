@@ -65,9 +65,18 @@ for entry in importlib.metadata.entry_points(group="discovery.commands"):
         )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"preference-discovery {importlib.metadata.version('preference-discovery')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and end."
+    ),
     with_: list[str] = typer.Option(
         [],
         "--with",

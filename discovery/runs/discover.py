@@ -44,8 +44,6 @@ def discover(
         nothing was written.
       Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); everything is saved.
     """
-    from discovery import report
-
     check(config, track)
     folder = Folder(out)
     with ExitStack() as stack:
@@ -66,6 +64,8 @@ def discover(
         result = finish.finish(search, progress, ending, folder)
         finish.write(config, progress, result, folder, command)
         if primary():
+            from discovery import report
+
             report.write(folder.path)  # the last file: a folder that has it is finished
         return result
 
