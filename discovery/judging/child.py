@@ -66,7 +66,8 @@ def events(request: Mapping[str, Any], limits: Limits, stop: Stop) -> Iterator[E
       RequestError: the loss was refused, used more than it may, or ended the process.
     """
     place = request["loss"]
-    command = [sys.executable, "-m", "discovery.judging.child"]
+    # -P: a file of the working folder with the name of a package is not imported in its place.
+    command = [sys.executable, "-P", "-m", "discovery.judging.child"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     ) as child:

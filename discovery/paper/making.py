@@ -9,7 +9,7 @@ from types import MappingProxyType
 from discovery import report
 from discovery.paper import figure, table
 from discovery.paper.exhibit import Row
-from discovery.paper.request import Made, Request
+from discovery.paper.request import Made, Request, check_place
 from mpo import treefile
 from mpo.claim import LOCK, waited_for
 from mpo.log import Say
@@ -51,6 +51,7 @@ def make(request: Request, out: Path, say: Say = lambda text: None) -> list[Path
     """
     shape = SHAPES[request.exhibit.shape]
     request.check(shape.least_seeds)
+    check_place(out)
     pages = [out / f"{request.exhibit.name}{ending}" for ending in (".md", ".html")]
     for row in request.rows:
         shape.measure(request, row, out, say)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from discovery.config import Config
@@ -93,3 +94,10 @@ class Made:
 
     page: Page
     rows: Sequence[Mapping[str, Any]]
+
+
+def check_place(out: Path) -> None:
+    """Refuse a folder that is a run's, a training's or an evaluation's: their results are there."""
+    for name in ("config.json", "request.json", "evaluation.json"):
+        if (out / name).exists():
+            raise RequestError(f"{out / name} is no table's or figure's: choose another folder")

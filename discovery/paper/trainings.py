@@ -21,6 +21,7 @@ from discovery.algorithms.several import Several, several
 from discovery.config.sections import Section, Settings
 from discovery.evidence.markdown import table
 from discovery.evidence.statistics import estimate, number
+from discovery.paper.request import check_place
 from mpo import treefile
 from mpo.claim import locked
 from mpo.errors import RequestError, unknown
@@ -116,6 +117,7 @@ def make(one: Trainings, folder: Path, say: Say, seeds: int | None = None) -> Pa
     """Measure what is not measured yet, and write the page; the same call goes on."""
     if seeds is not None and seeds < 2:
         raise RequestError(f"seeds is {seeds}: it must be at least 2")
+    check_place(folder)
     one = replace(one, seeds=seeds or one.seeds)
     agents = range(one.seeds)
     with locked(folder):
