@@ -172,6 +172,8 @@ def origin(config: Config, one: Data) -> dict[str, Any]:
     """Return where a dataset of the run is from, as plain JSON values for a provenance."""
     if one.path is not None:
         return user_file.origin(one)
+    if _without(config):
+        return {"written": "in training"}
     recipe = plan(config, one, Purpose.DISCOVERY).recipe
     return recipe.as_json() | {"sha256": recipe.digest}
 
@@ -218,7 +220,7 @@ def check(config: Config) -> None:
     for one in config.data:
         if one.path is not None:
             user_file.check(one, task_of(config))
-        else:
+        elif not _without(config):
             plan(config, one, Purpose.DISCOVERY)
     hyper(**config.training.hyper)
     regime.renewal(task_of(config), config.training)
@@ -227,6 +229,12 @@ def check(config: Config) -> None:
     task = task_of(config)
     if config.training.before != FRESH:
         task.agent(config.training.before)
+
+
+def _without(config: Config) -> bool:
+    """Return whether a training has no dataset, and nobody who could write one."""
+    task = task_of(config)
+    return not task.agents() and not regime.needs_data(task, config.training)
 
 
 def task_of(config: Config) -> envs.Task:

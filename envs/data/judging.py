@@ -108,7 +108,7 @@ def graded(
     Raises:
       RequestError: it fails, or returns no number.
     """
-    mask = jnp.arange(outputs.shape[2]) < length[..., None]
+    mask = jnp.arange(outputs.shape[2])[None, None] < length[..., None]
     name = getattr(grade, "__name__", "the function")
     try:
         found = jax.vmap(jax.vmap(grade))(inputs, outputs, mask)

@@ -183,6 +183,12 @@ def _shapes(params: Params) -> dict[str, tuple[int, ...]]:
 def _named(task: Task, name: str) -> Params:
     from envs import agents
 
+    if not (task.agents() or "/" in name or Path(f"{name}.json").exists()):
+        raise RequestError(
+            f"task {task.name!r} has no agents to write data, such as {name!r}: name the file of "
+            "one, give data of your own (data.path), or train on what the agent writes, with "
+            "training.normalise=false"
+        )
     owner, level = name.split("/", 1) if "/" in name else (task.name, name)
     try:
         return task.agent(level) if owner == task.name else agents.load(name).params

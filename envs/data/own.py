@@ -71,7 +71,7 @@ def from_npz(path: str | Path, **known: Any) -> Dataset:
     """Return a dataset of the arrays in an npz file, whose names are arguments of `from_arrays`."""
     accepted = {"inputs", "outputs", "length", "mask", "rank", "reward", "ref_logp", "agent"}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             fields = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise RequestError(f"{path}: no such file") from error

@@ -125,7 +125,7 @@ def _hdf5(path: Path) -> Iterator[Any]:
 @contextmanager
 def _npz(path: Path) -> Iterator[Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             yield file
     except RequestError:
         raise
