@@ -29,7 +29,7 @@ training = {hyper = {updates = 20, batch = 8, learning_rate = 0.03}}
 search = {population = 6, generations = 4, episodes = 4}
 evaluation = {against = ["orpo"], seeds = 3, episodes = 4, selection_seeds = 2}
 """
-LOSS = "def loss(comparison):\n    return comparison.logp[1] - comparison.logp[0]\n"
+LOSS = "def loss(logp, length):\n    return logp[1] / length[1] - logp[0] / length[0]\n"
 MINE = "data make --task token_bandit --kind shuffled --rows 256 --out mine.npz"
 REACH = "--task reach --dataset shuffled --objective orpo"
 
@@ -47,7 +47,7 @@ COMMANDS = (
     "export orpo --to jax",
     f"evaluate {REACH} --seeds 2 --episodes 4",
     f"tune {REACH} --out tuned.json",
-    "anchor --preset quick --objective orpo --out anchored",
+    "anchor --preset quick --objective wide --out anchored",
     "train --task reach --algorithm dpo",
     "paper table-1",
     "leaderboard --task token_bandit --fault shuffled --out board",

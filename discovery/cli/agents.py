@@ -112,10 +112,12 @@ def view(
 
     Example: discovery agents view --objective orpo --objective found/hopper-shuffled
     """
+    from discovery.host import startup
     from envs import agents
     from envs import picture as view
     from mpo.errors import RequestError
 
+    startup.compilation_cache()
     shown, places, words = {}, {}, []
     for name in names or ():
         own = name not in agents.names() and Path(name + ".json").exists()

@@ -62,8 +62,10 @@ def make(
     as_json: bool = JSON,
 ) -> None:
     """Let agents act, and a judge rank them; the same request gives the same file."""
+    from discovery.host import startup
     from envs import data
 
+    startup.compilation_cache()
     settings: dict[str, Any] = {} if horizon is None else {"horizon": horizon}
     with _progress() as report:
         dataset = data.make(

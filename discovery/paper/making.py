@@ -50,7 +50,7 @@ def make(request: Request, out: Path, say: Say = lambda text: None) -> list[Path
       Interrupted: the process was asked to stop; everything that was done is kept.
     """
     shape = SHAPES[request.exhibit.shape]
-    request.check(shape.least_seeds)
+    request.check(shape.least_seeds, say)
     check_place(out)
     pages = [out / f"{request.exhibit.name}{ending}" for ending in (".md", ".html")]
     for row in request.rows:

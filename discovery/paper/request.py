@@ -13,6 +13,7 @@ from discovery.paper.exhibit import Exhibit, Row
 from discovery.report import Page
 from discovery.search import situation
 from mpo.errors import RequestError
+from mpo.log import Say
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,15 @@ class Request:
             command=self.command,
         )
 
-    def check(self, least_seeds: int) -> None:
-        """Refuse what cannot be made, before anything is."""
+    def check(self, least_seeds: int, say: Say = lambda text: None) -> None:
+        """Refuse what cannot be made, before anything is; of many rows that takes seconds."""
         if self.seeds is not None and self.seeds < least_seeds:
             raise RequestError(f"seeds is {self.seeds}: it must be at least {least_seeds}")
         if self.episodes is not None and self.episodes < 1:
             raise RequestError(f"episodes is {self.episodes}: it must be at least 1")
-        for row in self.rows:
+        for number, row in enumerate(self.rows):
+            if number == 1:
+                say(f"{self.exhibit.about}; {len(self.rows)} rows")
             situation.check(self.config(row))
 
 
