@@ -141,6 +141,8 @@ class Regime(Checked):
       mix: α, how far it goes to the agent then.
       share: ρ, of the prompts, those that a round answers anew, where `by` says which.
       by: which they are: a name of `BY`; all of them by default.
+      budget: responses that are written in all, at most; what is left of it is a bound of every
+        round, and with nothing left the last pool is trained on. For comparing shares.
     """
 
     what = "the regime"
@@ -163,6 +165,7 @@ class Regime(Checked):
     mix: Number = number(1.0, at_least=0.0, at_most=1.0)
     share: Number = number(1.0, at_least=0.0, at_most=1.0)
     by: str = one_of("all", BY)
+    budget: int | None = count(None)
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be together."""
@@ -186,6 +189,16 @@ class Regime(Checked):
             raise RequestError(
                 f"regime.by={self.by!r} keeps prompts, and regime.fresh=true gives every round "
                 "others: say regime.fresh=false"
+            )
+        if self.budget is not None and self.by == "all":
+            raise RequestError(
+                f"regime.budget={self.budget} bounds what is answered anew, and regime.by='all' "
+                "answers every prompt: say which are first, such as regime.by='lowest'"
+            )
+        if self.budget is not None and self.budget < self.prompts * self.responses:
+            raise RequestError(
+                f"regime.budget={self.budget} is less than the first pool has, regime.prompts="
+                f"{self.prompts} times regime.responses={self.responses}"
             )
 
     @property
@@ -378,6 +391,8 @@ class Regime(Checked):
         by = score(rewards, select_key, margins[:, 0] - margins[:, 1])
         order = jnp.argsort(by, stable=True).astype(jnp.int32)
         count_ = jnp.where(number == 0, self.prompts, jnp.ceil(self.share * self.prompts - 1e-6))
+        if self.budget is not None:
+            count_ = jnp.minimum(count_, (self.budget - state.samples) // self.responses)
         count_ = count_.astype(jnp.int32)
         part = -(-self.prompts // _PARTS)
         filled = jnp.concatenate([order, jnp.full(part, self.prompts, jnp.int32)])

@@ -214,6 +214,23 @@ def test_no_share_is_offline_after_the_first_pool_and_all_of_it_is_a_new_pool():
     assert np.mean(np.any(first != second, axis=(1, 2))) > 0.9
 
 
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_a_budget_of_responses_is_the_same_for_every_share(share):
+    sizes = {"prompts": 8, "responses": 2, "fresh": False, "by": "random", "budget": 37}
+    algorithm = of("dpo", share=share, **sizes)
+    _, state = pool_of(algorithm)
+    counts = [float(state.samples)]
+    for number in range(1, 8):
+        pool, state = pool_of(algorithm, number=number, state=state)
+        counts.append(float(state.samples))
+    written = np.diff([0.0, *counts])
+    assert counts[-1] == 36  # of 37, as a prompt is answered twice
+    assert max(written[1:]) == 8 * share * 2
+    assert written[0] == 16
+    last, _ = pool_of(algorithm, number=8, state=state)
+    np.testing.assert_array_equal(last.source.outputs, pool.source.outputs)
+
+
 @pytest.mark.parametrize("mix", [1.0, 0.25])
 @pytest.mark.sweep
 def test_the_reference_follows_every_so_many_rounds(mix):
@@ -344,6 +361,8 @@ def test_one_structure_is_compiled_once():
         ({"by": "lowest", "writer": "reference", "fresh": False}, ("by", "writer")),
         ({"by": "lowest"}, ("by", "fresh")),
         ({"kl": 0.1, "writer": "data"}, ("kl", "writer")),
+        ({"budget": 100}, ("budget", "by")),
+        ({"budget": 8, "by": "lowest", "fresh": False}, ("budget", "prompts")),
     ],
 )
 def test_what_cannot_be_together_is_refused_by_both_names(regime, both):
