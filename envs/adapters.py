@@ -17,7 +17,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -33,14 +33,15 @@ from mpo.policies import CategoricalPolicy, GaussianPolicy
 from mpo.settings import count
 
 
+@runtime_checkable
 class World(Protocol):
     """What an adapter asks of an environment; one at a time, pure functions in JAX."""
 
-    def reset(self, key: PRNGKeyArray) -> tuple[Array, Any]:
+    def reset(self, key: PRNGKeyArray) -> tuple[Any, Any]:
         """Return what is seen at first, and the state."""
         ...
 
-    def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Array, Any, Array, Array]:
+    def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Any, Any, Any, Any]:
         """Act once: what is seen, the state, the reward, and whether it is over."""
         ...
 
@@ -171,11 +172,11 @@ class _Brax:
     def action_space(self) -> Actions:
         return Actions(size=int(self.env.action_size))
 
-    def reset(self, key: PRNGKeyArray) -> tuple[Array, Any]:
+    def reset(self, key: PRNGKeyArray) -> tuple[Any, Any]:
         state = self.env.reset(key)
         return state.obs, state
 
-    def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Array, Any, Array, Array]:
+    def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Any, Any, Any, Any]:
         after = self.env.step(state, action)
         return after.obs, after, after.reward, after.done > 0.5
 
@@ -242,10 +243,10 @@ class _Gymnax:
             size *= length
         return Actions(0, size, jnp.ravel(space.low), jnp.ravel(space.high))
 
-    def reset(self, key: PRNGKeyArray) -> tuple[Array, Any]:
+    def reset(self, key: PRNGKeyArray) -> tuple[Any, Any]:
         return self.env.reset(key, self.params)
 
-    def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Array, Any, Array, Array]:
+    def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Any, Any, Any, Any]:
         # Not `step`, which begins anew where an episode is over.
         seen, after, reward, over, _ = self.env.step_env(key, state, action, self.params)
         return seen, after, reward, over
