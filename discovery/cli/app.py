@@ -65,10 +65,11 @@ for entry in importlib.metadata.entry_points(group="discovery.commands"):
         )
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         print(f"preference-discovery {importlib.metadata.version('preference-discovery')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

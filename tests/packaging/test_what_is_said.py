@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from discovery.cli import main
 from tests.packaging.test_wheel import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,11 @@ def test_the_citation_is_of_this_version():
 def test_versions_are_semantic_and_the_page_of_migrations_knows_this_one():
     assert re.fullmatch(r"\d+\.\d+\.\d+", PROJECT["version"])
     assert PROJECT["version"] in MIGRATION
+
+
+def test_the_command_tells_its_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"preference-discovery {PROJECT['version']}\n"
 
 
 def test_every_file_that_ships_and_is_no_code_has_its_licence_told():
