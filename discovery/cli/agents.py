@@ -136,6 +136,8 @@ def view(
         told = ", ".join(f"{name} ({where} by {how})" for name, (where, how) in places.items())
         raise RequestError(f"agents of one task and backend can be side by side, not {told}")
     where, backend = next(iter(places.values()))
+    if out.suffix in view.WRITERS and min(steps, frames) > 0:  # else it refuses, in one line
+        typer.echo(f"{where}: {', '.join(shown)}", err=True)
     view.write(out, task or where, backend, shown, steps, frames, seed)
     typer.echo("\n".join([f"{out}:", *words] if len(words) > 1 else [f"{out}: {words[0]}"]))
 
