@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 
@@ -97,3 +98,60 @@ def test_show_refuses_what_is_no_dataset(discovery, tmp_path):
     status, _, errors = discovery("show", tmp_path / "text.npz")
     assert status == 2
     assert "text.npz is no dataset" in errors
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"q": [1], "chosen": rng.integers(0, 100, 4).tolist(), "rejected": [row + 1]}
+        for row in range(6)
+    ]
+    rows[2]["chosen"] = []
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_import_pairs_and_show_where_they_are_from(discovery, tmp_path, pairs):
+    out = tmp_path / "d.npz"
+    usual = ("import", pairs, "--task", "token_bandit", "--out", out)
+    status, _, errors = discovery(*usual)
+    assert (status, out.exists()) == (2, False)
+    assert errors.count("\n") == 1
+    assert "has no column 'prompt', only q, chosen, rejected: say which holds it" in errors
+    status, said, errors = discovery(*usual, "--columns", "prompt=q")
+    assert (status, errors) == (0, "")
+    assert discovery("show", out) == (0, said, "")
+    assert re.search(r"source +pairs.jsonl, lines of JSON: 6 rows read", said)
+    assert re.search(r"left out +1 with an empty response", said)
+    assert re.search(r"judge +as the source has it", said)
+    for wrong in (["prompt"], ["=q"], ["prompt=q", "--columns", "prompt=r"]):
+        status, _, errors = discovery(*usual, "--columns", *wrong)
+        assert status == 2
+        assert "must be WHAT=COLUMN, each once" in errors
+
+
+def test_a_judge_by_its_path_ranks_what_is_made_and_imported(discovery, tmp_path, pairs):
+    judge = tmp_path / "mine.py"
+    judge.write_text("def first(inputs, outputs, mask):\n    return outputs[0].astype(float)\n")
+    out = tmp_path / "d.npz"
+    names = ("--columns", "prompt=q", "--judge", f"{judge}:first", "--temperature", 2, "--seed", 5)
+    status, said, _ = discovery(
+        "import", pairs, "--task", "token_bandit", "--out", out, *names, "--flip", 0.5
+    )
+    assert status == 0
+    digest = hashlib.sha256(judge.read_bytes()).hexdigest()[:8]
+    assert f"temperature 2, by mine.py:first (sha256 {digest}), 50.0% flipped; seed 5" in said
+    made = ("make", "--task", "token_bandit", "--rows", 30, "--out", out)
+    status, said, _ = discovery(*made, "--judge", f"{judge}:first")
+    assert status == 0
+    assert f"perfect, by mine.py:first (sha256 {digest}), 0 rankings flipped" in said
+    dataset = data.load(out)
+    assert np.all(dataset.outputs[:, 0, 0] >= dataset.outputs[:, 1, 0])
+    assert data.Recipe.from_json(dataset.about.recipe.as_json()) == dataset.about.recipe
+    status, _, errors = discovery(*made, "--judge", f"{judge}:second")
+    assert (status, errors.count("\n")) == (2, 1)
+    assert "has no function 'second'" in errors
+    status, _, errors = discovery(*made, "--judge", f"{tmp_path / 'none.py'}:f")
+    assert (status, "no such file" in errors) == (2, True)

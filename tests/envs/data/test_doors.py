@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,6 +105,7 @@ def test_the_same_pairs_are_the_same_dataset_by_every_door(tmp_path, rows, task)
 def test_tokens_rewards_and_lengths_are_where_they_belong(tmp_path):
     rows = tokens()
     dataset = from_file(as_lines(tmp_path / "a.jsonl", rows), BANDIT)
+    assert dataset.reward is not None
     for row, length, outputs, inputs, reward in zip(
         rows, dataset.length, dataset.outputs, dataset.inputs, dataset.reward, strict=True
     ):
@@ -332,7 +334,8 @@ def test_levels_need_true_returns(tmp_path):
 def test_own_arrays_come_in_by_the_same_door(tmp_path):
     rows = tokens()
     whole = from_file(as_lines(tmp_path / "a.jsonl", rows), BANDIT)
-    np.savez(tmp_path / "a.npz", **whole.arrays())
+    arrays: dict[str, Any] = whole.arrays()
+    np.savez(tmp_path / "a.npz", **arrays)
     again = from_file(tmp_path / "a.npz", BANDIT, vocabulary=100)
     assert again.fingerprint == whole.fingerprint
     assert again.about.origin.form == "arrays"
