@@ -56,5 +56,5 @@ clean:
 	@touch $@
 
 .venv/.development: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) -e ".[dev,docs,llm]"
+	$(PIP) -e ".[dev,docs,data,llm]"
 	@touch .venv/.library $@
