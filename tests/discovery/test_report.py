@@ -37,7 +37,7 @@ RETURNS = {
 def line(generation):
     fitness = dict.fromkeys(("mean", "best", "worst", "middle", "start"), 1.0 + generation)
     rest = {"spread": 0.1, "not_finite": 0, "distance": 0.0, "seconds": 60.0 * generation}
-    return {"generation": generation, **fitness, **rest}
+    return {"generation": generation, **fitness, **rest, "split": {"training": 1.0}}
 
 
 @pytest.fixture
