@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import (
     acting,
+    chunked,
     forward_only,
     generations,
     processes,
@@ -55,6 +56,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "growth": Part(training.growth, quick=False),
         "torch": Part(pytorch.beside),
         "forward_only": Part(forward_only.memory, quick=False, always=False),
+        "chunked": Part(chunked.memory, quick=False, always=False),
         "evosax": Part(acting.beside_evosax, quick=False),
         "compile": Part(processes.start_up, quick=False),
         "memory": Part(processes.memory, quick=False),

@@ -72,6 +72,7 @@ SMOKE = [
     pytest.param("work", "generation"),
     pytest.param("work", "torch", marks=[pytest.mark.llm, pytest.mark.slow]),
     pytest.param("work", "forward_only", marks=[pytest.mark.llm, pytest.mark.slow]),
+    pytest.param("work", "chunked", marks=[pytest.mark.llm, pytest.mark.slow]),
     pytest.param("work", "growth", marks=pytest.mark.slow),
     pytest.param("work", "memory", marks=pytest.mark.slow),
     pytest.param("work", "slopes", marks=pytest.mark.slow),

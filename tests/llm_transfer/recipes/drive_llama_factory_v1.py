@@ -29,8 +29,8 @@ class DPOTrainer:
         for side in (1, 2):
             mask = (token_type_ids[..., 1:] == side) & (shifted != -100)
             found.append(((each * mask).sum(-1), mask.sum(-1) + 1e-6))
-        (w, len_w), (l, len_l) = found
-        return w, l, w / len_w, l / len_l
+        (w, len_w), (r, len_r) = found
+        return w, r, w / len_w, r / len_r
 
     def _sigmoid_dpo_loss(
         self, policy_chosen_logps, policy_rejected_logps, ref_chosen_logps, ref_rejected_logps
@@ -43,13 +43,13 @@ class DPOTrainer:
     def compute_loss(self, batch):
         inputs = batch["labels"], batch["token_type_ids"]
         logits = self.model(input_ids=batch["input_ids"]).logits
-        w, l, mean_w, mean_l = self._extract_chosen_rejected_logps(logits, *inputs)
+        w, r, mean_w, mean_r = self._extract_chosen_rejected_logps(logits, *inputs)
         if self.pref_loss == "orpo":
-            return self._odds_ratio_loss(mean_w, mean_l).mean()
+            return self._odds_ratio_loss(mean_w, mean_r).mean()
         with torch.no_grad():
             logits = self.ref_model(input_ids=batch["input_ids"]).logits
-            ref_w, ref_l, *_ = self._extract_chosen_rejected_logps(logits, *inputs, use_ld=False)
-        return self._sigmoid_dpo_loss(w, l, ref_w, ref_l).mean()
+            ref_w, ref_r, *_ = self._extract_chosen_rejected_logps(logits, *inputs, use_ld=False)
+        return self._sigmoid_dpo_loss(w, r, ref_w, ref_r).mean()
 
 
 NAME = "llamafactory.v1.trainers.dpo_trainer"

@@ -6,10 +6,12 @@ signatures are as read at 7ea279abf.
 
 import importlib
 import sys
+import typing
 from types import ModuleType, SimpleNamespace
 from unittest.mock import MagicMock
 
 import torch
+import typing_extensions
 from absent import let_be_empty
 from expected import close
 
@@ -73,6 +75,8 @@ if CHECKOUT is None:
     stand_in()
 else:
     sys.path.insert(0, CHECKOUT)
+    typing.TypedDict = typing_extensions.TypedDict  # as in the Python 3.13 that it wants
+    importlib.import_module("datasets")  # asks which of the modules below there are
     sys.modules["torch.utils.tensorboard"] = MagicMock()
     let_be_empty(
         "fastapi",
