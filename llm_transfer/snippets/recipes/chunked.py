@@ -12,7 +12,7 @@ def log_probs(
     targets: Tensor,
     mask: Tensor,
     bias: Tensor | None = None,
-    size: int = 1024,
+    size: int = 256,
 ) -> tuple[Tensor, Tensor]:
     """Return log π of responses, summed over tokens, and their tokens, shape [N].
 
@@ -29,7 +29,7 @@ def log_probs(
     def chosen(states: Tensor, tokens: Tensor) -> Tensor:
         logits = torch.nn.functional.linear(states, weight, bias)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
+        return -torch.nn.functional.cross_entropy(logits, tokens, reduction="none")
 
     kept = mask.bool()
     pieces = zip(hidden[kept].split(size), targets[kept].split(size))
@@ -43,7 +43,7 @@ def chunked_loss(
     targets: Tensor,
     mask: Tensor,
 {others}    bias: Tensor | None = None,
-    size: int = 1024,
+    size: int = 256,
 ) -> Tensor:
     """Return the loss of each pair, shape [N / 2], of responses [chosen; rejected].
 

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Train by axolotl's own builder of trainers: python drive_axolotl.py RECIPES MODEL ROWS."""
 
 import json

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Hold the recipes for chunks against Liger's own: python drive_liger.py RECIPES."""
 
 import importlib

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Train by LLaMA-Factory's run_exp: python drive_llama_factory.py RECIPES MODEL ROWS.
 
 Each loss that it has is trained by it and by the recipe: the losses of the first steps agree.

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Call the recipes for LLaMA-Factory's v1: python drive_llama_factory_v1.py RECIPES [CHECKOUT/src].
 
 With a checkout its own DPOTrainer trains on a batch, without one a class with the signatures that

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Export to MLX, which runs what is printed on MLX before it is given: python drive_mlx.py."""
 
 from importlib.metadata import version

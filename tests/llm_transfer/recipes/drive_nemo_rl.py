@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Call the recipes for NeMo-RL: python drive_nemo_rl.py RECIPES [CHECKOUT].
 
 With a checkout, DPOLossFn and the functions of its data are its own, without stand-ins where

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Train with OpenRLHF's own DPOTrainer on a CPU: python drive_openrlhf.py RECIPES MODEL ROWS.
 
 What wants CUDA is replaced: modules of deepspeed, flash-attn and ray by empty ones, and the

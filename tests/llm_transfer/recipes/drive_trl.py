@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Train with the recipes for TRL: python drive_trl.py FOLDER_OF_RECIPES MODEL ROWS."""
 
 import importlib

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Call the recipes for verl through its registry: python drive_verl.py RECIPES."""
 
 import importlib

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """What a recipe must compute, by another way: token by token, in double precision."""
 
 import torch

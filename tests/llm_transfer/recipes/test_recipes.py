@@ -2,6 +2,7 @@
 
 import ast
 import functools
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ def test_where_there_is_no_reference_none_is_kept():
 @pytest.mark.parametrize("size", [1, 5, 1000])
 @pytest.mark.parametrize("loss", ["orpo", "dpo"])
 def test_the_loss_in_chunks_is_the_loss(loss, size):
-    namespace = {"__name__": "chunked"}
+    namespace: dict[str, Any] = {"__name__": "chunked"}
     exec(compile(text(loss, "chunked"), "chunked", "exec"), namespace)
     torch.manual_seed(0)
     hidden = torch.randn(6, 7, 5, dtype=torch.float64, requires_grad=True)

@@ -67,7 +67,7 @@ def environment(name):
     (packages / "base.pth").write_text("\n".join(site.getsitepackages()))
     for module in EMPTY.get(name, ()):
         (packages / f"{module}.py").write_text("")
-    install = [python, "-m", "pip", "install", "-q", "--no-deps", *PACKAGES[name]]
+    install = [str(python), "-m", "pip", "install", "-q", "--no-deps", *PACKAGES[name]]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"cannot install {', '.join(PACKAGES[name])}: {done.stderr.strip()[-200:]}")
