@@ -150,8 +150,11 @@ def _value(scalar: Any) -> Any:
     if not scalar.is_valid:
         return None
     values = getattr(getattr(scalar, "value", scalar), "values", None)  # within an extension type
-    if values is None:
-        return scalar.as_py()
+    return scalar.as_py() if values is None else nested(values)
+
+
+def nested(values: Any) -> Any:
+    """Return what an array of Arrow holds: numbers, or lists in lists if they are of many sizes."""
     shape, inner = [len(values)], values
     while hasattr(inner, "value_lengths"):
         widths = {*inner.value_lengths().to_pylist()}

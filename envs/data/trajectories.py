@@ -1,11 +1,13 @@
 """Trajectories that other programs recorded, episode after episode: as Minari, or D4RL, has them.
 
-Minari keeps a folder, in whose HDF5 file each episode is a group with arrays of its own. D4RL and
+Minari keeps a folder, in whose HDF5 file each episode is a group with arrays of its own; or, of a
+dataset that it stores as Arrow or parquet, a folder for each, with a table of its steps. D4RL and
 its like have one array for all steps of all episodes, HDF5 or npz, and say at which an episode
 ended: `terminals` by what happened, `timeouts` by the clock.
 """
 
 import itertools
+import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from envs.data.tables import nested
 from mpo.errors import RequestError, unknown
 from mpo.modules import extra
 
@@ -31,7 +34,7 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
 _NEEDED = ("observations", "actions", "rewards")
 _ENDS = ("terminals", "timeouts")
 _HDF5 = (".hdf5", ".h5")
-_MAIN, _GROUP = "main_data.hdf5", "episode_"
+_MAIN, _GROUP, _ABOUT = "main_data.hdf5", "episode_", "metadata.json"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Trajectories:
 
 def is_trajectories(path: Path) -> bool:
     """Return whether a file or folder is called, or a npz is filled, as trajectories are."""
-    if path.suffix in _HDF5 or _minari(path) is not None:
+    if path.suffix in _HDF5 or _minari(path) is not None or _tabled(path):
         return True
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
@@ -96,6 +99,8 @@ def trajectories(path: Path, columns: Mapping[str, str] | None = None) -> Trajec
             raise unknown("array of trajectories", role, ROLES)
     if path.suffix == ".npz":
         return Trajectories(path, FLAT, lambda clock: _flat(path, _npz, names, clock))
+    if tabled := _tabled(path):
+        return Trajectories(path, MINARI, lambda _: _tables(path, tabled, names))
     inside = _minari(path) or path
     with _hdf5(inside) as file:
         grouped = any(name.startswith(_GROUP) for name in file)
@@ -108,6 +113,15 @@ def _minari(path: Path) -> Path | None:
     """Return the file in Minari's folder, if it is one."""
     places = (path / "data" / _MAIN, path / _MAIN)
     return next((place for place in places if place.is_file()), None)
+
+
+def _tabled(path: Path) -> list[Path]:
+    """Return the folders of the episodes that Minari keeps as tables, in their order."""
+    for folder in (path / "data", path):
+        if (folder / _ABOUT).is_file():
+            found = [one for one in folder.iterdir() if one.name.isdecimal() and one.is_dir()]
+            return sorted(found, key=lambda one: int(one.name))
+    return []
 
 
 @contextmanager
@@ -139,16 +153,49 @@ def _groups(path: Path, inside: Path, names: Mapping[str, str]) -> Iterator[Epis
         for name in sorted(found, key=lambda name: int(name.removeprefix(_GROUP))):
             where = f"{path}, {name}"
             arrays = {role: _array(file[name], role, names, where) for role in ROLES}
-            ends = [arrays[role] for role in _ENDS if _some(arrays[role])]
-            seen, done, paid = (arrays[role] for role in _NEEDED)
-            if not len(done) == len(paid) or len(seen) - len(done) not in (0, 1):
-                raise RequestError(
-                    f"{where} has {len(seen)} observations, {len(done)} actions and {len(paid)} "
-                    "rewards"
-                )
-            # Without a word of its end, an episode with a group of its own is taken for whole.
-            ended = not ends or any(bool(np.any(values)) for values in ends)
-            yield Episode(name, seen, done, paid, ended)
+            yield _episode(name, where, arrays)
+
+
+def _tables(path: Path, folders: list[Path], names: Mapping[str, str]) -> Iterator[Episode]:
+    for folder in folders:
+        name = f"{_GROUP}{folder.name}"
+        where = f"{path}, {name}"
+        columns, steps = _table(folder, where)
+        arrays = {role: _array(columns, role, names, where) for role in ROLES}
+        # There is a row for what was seen at the end, too, which has nothing that was done.
+        arrays |= {role: values[:steps] for role, values in arrays.items() if role != _NEEDED[0]}
+        yield _episode(name, where, arrays)
+
+
+def _table(folder: Path, where: str) -> tuple[dict[str, np.ndarray], int]:
+    """Return the columns of an episode, and how many steps it has."""
+    arrow = extra("pyarrow", "data", where)
+    parquet = extra("pyarrow.parquet", "data", where)
+    try:
+        steps = int(json.loads((folder / _ABOUT).read_text())["total_steps"])
+        tables = [parquet.read_table(one) for one in sorted(folder.glob("*.parquet"))]
+        for one in sorted(folder.glob("*.arrow")):
+            with arrow.memory_map(str(one)) as file:
+                tables.append(arrow.ipc.open_file(file).read_all())
+        table = arrow.concat_tables(tables)
+        while any(arrow.types.is_struct(kind) for kind in table.schema.types):
+            table = table.flatten()
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        return {name: np.asarray(nested(values)) for name, values in columns.items()}, steps
+    except (OSError, arrow.ArrowException, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{where} cannot be read: {error}") from error
+
+
+def _episode(name: str, where: str, arrays: Mapping[str, np.ndarray]) -> Episode:
+    ends = [arrays[role] for role in _ENDS if _some(arrays[role])]
+    seen, done, paid = (arrays[role] for role in _NEEDED)
+    if len(done) != len(paid) or len(seen) - len(done) not in (0, 1):
+        raise RequestError(
+            f"{where} has {len(seen)} observations, {len(done)} actions and {len(paid)} rewards"
+        )
+    # Without a word of its end, an episode that is kept by itself is taken for whole.
+    ended = not ends or any(bool(np.any(values)) for values in ends)
+    return Episode(name, seen, done, paid, ended)
 
 
 def _flat(

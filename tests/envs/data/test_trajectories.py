@@ -1,5 +1,7 @@
 """Episodes that others recorded become pairs ranked by return, whichever way they were kept."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from envs.data.trajectories import is_trajectories, trajectories
 from mpo.errors import RequestError
 
 h5py = pytest.importorskip("h5py")
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet")
 
 TASK = "reach"
 SEEN, DONE = (envs.task(TASK).policy.observation_size, envs.task(TASK).policy.action_size)
@@ -42,6 +46,29 @@ def minari(path, found, ended=True):
     return path
 
 
+def tabled(path, found, form="parquet"):
+    """Write what Minari does of a dataset that it stores as tables."""
+    for number, (seen, done, paid) in enumerate(found):
+        folder = path / "data" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "metadata.json").write_text(json.dumps({"total_steps": len(paid)}))
+        columns = {
+            "observations": seen.tolist(),
+            "actions": [*done.tolist(), [0.0] * DONE],
+            "rewards": [*paid.tolist(), 0.0],
+            "terminations": [False] * (len(paid) + 1),
+            "truncations": [False] * (len(paid) - 1) + [True, False],
+        }
+        table = pa.table(columns)
+        if form == "parquet":
+            pa.parquet.write_table(table, folder / "part-0.parquet")
+        else:
+            with pa.ipc.new_file(str(folder / "part-0.arrow"), table.schema) as out:
+                out.write_table(table)
+    (path / "data" / "metadata.json").write_text("{}")
+    return path
+
+
 def flat(found, clocks=True):
     seen, done, paid = (np.concatenate(parts) for parts in zip(
         *((seen[:-1], done, paid) for seen, done, paid in found), strict=True))  # fmt: skip
@@ -67,6 +94,8 @@ def test_the_same_episodes_are_the_same_dataset_however_they_were_kept(tmp_path,
     places = (
         minari(tmp_path / "m", found),
         minari(tmp_path / "n", found) / "data" / "main_data.hdf5",
+        tabled(tmp_path / "p", found),
+        tabled(tmp_path / "q", found, "arrow"),
         d4rl(tmp_path / "a.npz", flat(found)),
         d4rl(tmp_path / "a.hdf5", flat(found)),
     )
@@ -230,3 +259,15 @@ def test_a_minari_episode_of_arrays_that_do_not_agree_is_named(tmp_path):
     found[3] = (found[3][0][:2], *found[3][1:])
     with pytest.raises(RequestError, match=r"m, episode_3 has 2 observations, 5 actions"):
         from_file(minari(tmp_path / "m", found), TASK)
+
+
+@pytest.mark.parametrize("damage", ["metadata", "table"])
+def test_a_damaged_table_of_minari_is_refused_in_a_line(tmp_path, damage):
+    path = tabled(tmp_path / "p", episodes())
+    if damage == "table":
+        (path / "data" / "2" / "part-0.parquet").write_bytes(b"PAR1")
+    else:
+        (path / "data" / "2" / "metadata.json").write_text("{")
+    with pytest.raises(RequestError, match=r"p, episode_2 cannot be read") as caught:
+        from_file(path, TASK)
+    assert "\n" not in str(caught.value)
