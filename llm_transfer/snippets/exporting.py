@@ -56,7 +56,8 @@ def _program(formula: Expression, program: str, notes: Notes) -> str:
 
 
 def _with_recipe(recipe: Recipe, formula: Expression, program: str, notes: Notes) -> str:
-    above = commented(header(formula, notes, program=True), "#")
+    about = header(formula, notes, program=True).replace("of this text, run", "of `loss`, run")
+    above = commented(about, "#")
     return f"{above}\n{recipe.notes(formula)}\n\n{recipe.write(formula, program)}"
 
 

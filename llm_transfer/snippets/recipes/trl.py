@@ -17,6 +17,9 @@ def log_probs(model, inputs):
 
 class Trainer(DPOTrainer):
     """TRL's trainer with the loss above: `beta` and `loss_type` have no effect."""
+
+    # The loss is a mean over a batch, to be divided by the batches that are accumulated.
+    model_accepts_loss_kwargs = property(lambda self: False, lambda self, value: None)
 '''
 
 _NO_REFERENCE: Final = """

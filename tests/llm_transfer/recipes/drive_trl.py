@@ -19,9 +19,9 @@ sys.path.insert(0, recipes)
 PAIRS = Dataset.from_list([json.loads(line) for line in Path(rows).read_text().splitlines()])
 
 
-def trainer(name):
+def trainer(name, batch=4, accumulated=1):
     args = DPOConfig(
-        tempfile.mkdtemp(), per_device_train_batch_size=4, max_steps=3, learning_rate=1e-3,
+        tempfile.mkdtemp(), per_device_train_batch_size=batch, gradient_accumulation_steps=accumulated, max_steps=3, learning_rate=1e-3,
         logging_steps=1, save_strategy="no", use_cpu=True, bf16=False, report_to="none",
         remove_unused_columns=False, gradient_checkpointing=False, disable_tqdm=True,
         lr_scheduler_type="constant",
@@ -58,4 +58,11 @@ for name in ("orpo", "dpo", "rpo_bwd", "ta_mpo"):
     assert all(abs(one) < 1e3 for one in losses), losses
     assert losses[0] != losses[2], losses
     print(name, losses)
+
+norms = []
+for sizes in ((4, 1), (2, 2)):
+    made = trainer("orpo", *sizes)[1]
+    made.train()
+    norms.append(made.state.log_history[0]["grad_norm"])
+close(*norms, "gradient of four pairs, and of two and two", 1e-3)
 print("trl", trl.__version__)

@@ -69,7 +69,7 @@ def test_the_header_says_how_it_is_used_and_what_it_was_tried_with():
     words = " ".join(llm_transfer.export("dpo", "openrlhf").replace("#", " ").split())
     assert "recipe deepspeed my_loss.py" in words
     assert "tried openrlhf 0.11.2" in words
-    assert "parity of this text, run in torch" in words
+    assert "parity of `loss`, run in torch" in words
 
 
 def test_where_there_is_no_reference_none_is_kept():
