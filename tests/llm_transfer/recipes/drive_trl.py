@@ -21,7 +21,8 @@ PAIRS = Dataset.from_list([json.loads(line) for line in Path(rows).read_text().s
 
 def trainer(name, batch=4, accumulated=1):
     args = DPOConfig(
-        tempfile.mkdtemp(), per_device_train_batch_size=batch, gradient_accumulation_steps=accumulated, max_steps=3, learning_rate=1e-3,
+        tempfile.mkdtemp(), per_device_train_batch_size=batch,
+        gradient_accumulation_steps=accumulated, max_steps=3, learning_rate=1e-3,
         logging_steps=1, save_strategy="no", use_cpu=True, bf16=False, report_to="none",
         remove_unused_columns=False, gradient_checkpointing=False, disable_tqdm=True,
         lr_scheduler_type="constant",
