@@ -233,6 +233,8 @@ def check(config: Config) -> None:
 
 def _without(config: Config) -> bool:
     """Return whether a training has no dataset, and nobody who could write one."""
+    if not config.training.regime:
+        return False
     task = task_of(config)
     return not task.agents() and not regime.needs_data(task, config.training)
 
