@@ -151,3 +151,40 @@ def test_a_strangers_task_objective_and_data_go_through_every_command(stranger, 
 def test_without_the_module_the_names_are_unknown(stranger, capsys):
     assert main(["run", "--config", "mine.json", "--set", "data.kind=noisier", "--out", "r"]) == 2
     assert "unknown dataset kind" in capsys.readouterr().err
+
+
+BARE = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+import envs
+from envs.toy import Reach
+
+
+@envs.register_task
+@dataclass(frozen=True)
+class Bare(Reach):
+    '''Reach, and nobody who can.'''
+
+    horizon: int = 3
+    name: ClassVar = "bare"
+
+    def agents(self):
+        return ()
+"""
+
+
+def test_a_task_without_agents_is_trained_on_what_is_written(
+    tmp_path, monkeypatch, capsys, registries_as_they_were
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare.py").write_text(BARE)
+    request = ["--with", "bare.py", "train", "--task", "bare", "--algorithm", "rloo", "--quiet"]
+    sizes = ["--set=training.hyper.updates=2", "--set=training.hyper.batch=16", "--json"]
+    assert main([*request, *sizes]) == 2
+    said = capsys.readouterr().err
+    assert "task 'bare' has no agents to write data, such as 'expert': name the file" in said
+    status = main([*request, *sizes, "--set=training.normalise=false"])
+    told = capsys.readouterr()
+    assert (status, told.err) == (0, "")
+    assert '"task": "bare"' in told.out
