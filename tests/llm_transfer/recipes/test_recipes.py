@@ -2,6 +2,7 @@
 
 import ast
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,3 +116,10 @@ def test_what_is_printed_for_mlx_is_in_mlx(loss):
     }
     assert used <= NAMES
     assert "np." not in program
+
+
+def test_nothing_stands_on_trainers_that_trl_may_take_away():
+    for file in Path(llm_transfer.__file__).parent.rglob("*.py"):
+        assert "trl.experimental" not in file.read_text(), file
+    for loss in LOSSES[:6]:
+        assert "experimental" not in text(loss, "trl")
