@@ -8,6 +8,7 @@ import typer
 
 from discovery.cli.invocation import plugins, typed
 from discovery.cli.output import JSON, show_json, show_table
+from mpo.errors import RequestError
 
 if TYPE_CHECKING:
     from discovery.judging.sealed import SealedSet
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def judge(
-    loss: str = typer.Argument(
+    loss: str | None = typer.Argument(
+        None,
         help="A file.py that defines loss(logp, length, ref_logp=None, reward=None) of one "
-        "comparison, or registers an mpo.Objective; or the name of a loss."
+        "comparison, or registers an mpo.Objective; or the name of a loss.",
     ),
     task: str = typer.Option("token_bandit", help="token_bandit, or hopper, which takes longer."),
     out: Path | None = typer.Option(
@@ -28,6 +30,10 @@ def judge(
     seconds: float = typer.Option(60.0, help="For the file to be imported and checked."),
     minutes: float = typer.Option(120.0, help="For all of the trainings."),
     memory: float = typer.Option(8.0, help="GiB that the file and its trainings may take."),
+    discogen: Path | None = typer.Option(
+        None,
+        help="Judge nothing: write the public faults into this folder, as a domain of DiscoGen.",
+    ),
     as_json: bool = JSON,
 ) -> None:
     """Score any loss, tuned alike, on sealed situations that nothing here was chosen by.
@@ -37,6 +43,13 @@ def judge(
 
     Example: discovery judge my_loss.py
     """
+    if discogen is not None:
+        from discovery.judging.discogen import write
+
+        print(write(discogen))
+        return
+    if loss is None:
+        raise RequestError("which loss? name one, or a file.py that has one")
     from discovery.judging import verdict
     from discovery.judging.child import Limits
     from discovery.judging.sealed import sealed
