@@ -116,8 +116,7 @@ def _start(
         taken = time.perf_counter() - began
         said = os.read(process.stdout.fileno(), 200).decode(errors="replace") if ready else ""
         if to_the_end:
-            with_rest = process.stdout
-            _wait(process, with_rest.fileno(), began + limit)
+            _read_out(process.stdout.fileno(), began + limit)
         with suppress(ProcessLookupError):  # it has ended, and so has what it started
             os.killpg(process.pid, signal.SIGKILL)
     used = os.wait4(process.pid, 0)[2]
@@ -125,7 +124,7 @@ def _start(
     return taken, used.ru_utime + used.ru_stime, (said.strip().splitlines() or ["nothing"])[0][:60]
 
 
-def _wait(process: "subprocess.Popen[bytes]", output: int, until: float) -> None:
+def _read_out(output: int, until: float) -> None:
     """Read what a process says until it ends or its time is up."""
     while (left := until - time.perf_counter()) > 0:
         if select.select([output], [], [], min(left, 0.1))[0] and not os.read(output, 65536):

@@ -1,9 +1,11 @@
 """Work that is cut off: damaged folders, kills, full disks, clocks that jump."""
 
+import itertools
 import os
 import random
 import resource
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,18 +76,20 @@ def killed(job: Job, folder: Path, trials: int) -> Row:
 
     def ends() -> Iterator[Ended]:
         rng, done = random.Random(2), 0
-        while done < trials:
-            own, kills = folder / f"killed-{done}", 0
+        for number in itertools.count():  # each in a folder of its own: one may end unkilled
+            if done >= trials:
+                return
+            own, kills = folder / f"killed-{number}", 0
             while done + kills < trials:
                 process = job.process(own)
                 try:
                     process.communicate(timeout=rng.uniform(0.2, 1.0) * lasts)
-                except BaseException:
+                    break
+                except subprocess.TimeoutExpired:
+                    kills += 1
+                finally:
                     process.kill()
                     process.communicate()
-                    kills += 1
-                    continue
-                break
             said = _end(job, own)
             good = not said and job.ends_with(own) == expected
             done += kills

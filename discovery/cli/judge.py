@@ -44,6 +44,8 @@ def judge(
     Example: discovery judge my_loss.py
     """
     if discogen is not None:
+        if loss is not None:
+            raise RequestError(f"--discogen judges nothing: leave out {loss}")
         from discovery.judging.discogen import write
 
         print(write(discogen))

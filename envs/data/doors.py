@@ -62,6 +62,8 @@ def from_file(
       RequestError: it is none of these, is not of the task, or holds what cannot be.
     """
     path, made = Path(path), None if task is None else registry.task(task, **settings)
+    if made is None and settings:
+        raise RequestError(f"{', '.join(settings)}: say of which task, --task")
     if not path.exists():
         raise RequestError(f"{path}: no such file or folder")
     asked = (judge, temperature, flip) != (None, None, None)

@@ -20,7 +20,8 @@ def check_fit(dataset: Dataset, task: Task, path: str | Path) -> None:
 
     Raises:
       DatasetError: what the policy is to see or to do is of another size or kind than in the
-        task, a response has more tokens than the task has, or a token is not in its vocabulary.
+        task, a response has more tokens than the task has, or a token or an action is none of
+        those that there are.
     """
     response = response_shapes(task)
     per_step = jnp.issubdtype(response.inputs.dtype, jnp.floating)
@@ -47,14 +48,23 @@ def _check_tokens(dataset: Dataset, task: Task, path: str | Path, most: int) -> 
     if dataset.steps > most:
         what = f"its responses have up to {dataset.steps} tokens, those of the task {most}"
         raise _misfit(path, task, what)
-    known = getattr(task.policy, "vocabulary", None)
+    known = choices(task)
     if known is None:
         return
     integers = [a for a in (dataset.inputs, dataset.outputs) if a.dtype.kind != "f"]
     highest = max(int(np.max(values)) for values in integers)
     if highest >= known:
-        what = f"it has the token {highest}, and the task a vocabulary of {known}"
-        raise _misfit(path, task, what)
+        tokens = hasattr(task.policy, "vocabulary")
+        have = "a vocabulary of" if tokens else "actions below"
+        what = "token" if tokens else "action"
+        raise _misfit(path, task, f"it has the {what} {highest}, and the task {have} {known}")
+
+
+def choices(task: Task) -> int | None:
+    """Return how many tokens or actions a response chooses from; `None` where it has numbers."""
+    policy = task.policy
+    found: int | None = getattr(policy, "vocabulary", getattr(policy, "actions", None))
+    return found
 
 
 @lru_cache(maxsize=16)
@@ -96,6 +106,11 @@ def check_steps(
             )
         if found.dtype.kind == "f" and not np.all(np.isfinite(found)):
             raise RequestError(f"{what}: {name} have a number that is not finite")
+    known = None if jnp.issubdtype(shapes.outputs.dtype, jnp.floating) else choices(task)
+    if known is not None and (wrong := done[(done < 0) | (done >= known)]).size:
+        raise RequestError(
+            f"{what}: actions have {int(wrong[0])}: task {task.name!r} has 0 to {known - 1}"
+        )
 
 
 def padded(rows: Sequence[Sequence[np.ndarray]], steps: int, dtype: Any) -> np.ndarray:

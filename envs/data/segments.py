@@ -43,8 +43,8 @@ def from_trajectories(
 ) -> Dataset:
     """Return pairs of episodes, or segments, each ranked by a judge, as a dataset of a task.
 
-    Who is compared with whom is drawn: all are put in a random order and paired off, again and
-    again until there are enough pairs, so that none is used twice before each was used once.
+    Who is compared with whom is drawn: all are put in a random order and paired off, an odd one
+    being left over, again and again until there are enough pairs; two may meet again.
 
     Args:
       found: the episodes.

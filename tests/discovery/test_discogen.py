@@ -29,12 +29,13 @@ def test_every_problem_and_module_that_a_task_names_is_there(domain):
     spec = yaml.safe_load((domain / "utils" / "task_spec.yaml").read_text())
     example = domain.parents[1] / "example_configs" / f"{discogen.DOMAIN}.yaml"
     texts = [(domain / "task_config.yaml").read_text(), example.read_text()]
+    presets = config.presets()
     for asked in map(yaml.safe_load, texts):
         for name in (*asked["train_task_id"], *asked["test_task_id"]):
             own = domain / "datasets" / name
             assert (own / "description.md").read_text().strip()
             values = ast.literal_eval((own / "config.py").read_text().partition("=")[2].strip())
-            assert values["preset"] in config.presets()
+            assert values["preset"] in presets
         assert {f"change_{Path(name).stem}" for name in spec["module_files"]} <= asked.keys()
     assert not {*yaml.safe_load(texts[1])["train_task_id"]} & {
         *yaml.safe_load(texts[1])["test_task_id"]
@@ -66,6 +67,14 @@ def test_the_base_loss_is_dpo_and_the_empty_one_is_refused(domain, registries_as
         np.testing.assert_allclose(found.loss(one, jnp.zeros(())), expected, rtol=1e-5)
     with pytest.raises(RequestError, match="loss"):
         stranger.find(str(templates / "edit" / "loss.py"))
+
+
+def test_a_loss_is_not_silently_left_unjudged(tmp_path, capsys):
+    assert main(["judge", "dpo", "--discogen", str(tmp_path)]) == 2
+    assert "leave out dpo" in capsys.readouterr().err
+    assert main(["judge"]) == 2
+    assert "which loss? name one" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import sys
 import types
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import jax
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 
 from envs.adapters import Actions, Adapted, BraxTask, GymnaxTask, PlaygroundTask
-from envs.data import generate
+from envs.data import check_fit, from_arrays, generate
+from envs.data.segments import from_trajectories
+from envs.data.trajectories import Episode, Trajectories
 from envs.foreign import foreign
 from mpo.errors import RequestError
 from mpo.policies import CategoricalPolicy, GaussianPolicy
@@ -119,6 +122,25 @@ def test_discrete_actions_have_the_probabilities_they_are_drawn_with():
     )
     expected = np.exp(task.policy.log_prob(params, made.inputs[0, 0], jnp.int32(1)))
     assert abs(float(np.mean(drawn)) - expected) < 0.03
+
+
+@pytest.mark.parametrize("action", [-1, 2])
+def test_data_with_an_action_that_there_is_not_are_refused(action):
+    task = OnALine()
+
+    def episodes(done):
+        seen, paid = np.zeros((4, 2), np.float32), np.ones(4)
+        recorded = [Episode("one", seen, np.array(done), paid + n, True) for n in range(2)]
+        return Trajectories(Path("it"), "these", lambda clock: iter(recorded))
+
+    dataset = from_trajectories(episodes([0, 1, 1, 0]), task)
+    check_fit(dataset, task, "it")
+    with pytest.raises(RequestError, match=f"actions have {action}: task 'on_a_line' has 0 to 1"):
+        from_trajectories(episodes([0, action, 1, 0]), task)
+    if action > 0:
+        wrong = from_arrays(dataset.inputs, np.asarray(dataset.outputs) * action)
+        with pytest.raises(RequestError, match="it has the action 2, and the task actions below 2"):
+            check_fit(wrong, task, "it")
 
 
 def test_data_of_it_can_be_laid_out():

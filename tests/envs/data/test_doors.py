@@ -248,6 +248,7 @@ def test_a_parquet_of_flipped_bytes_is_read_or_refused(tmp_path_factory, content
         ({"steps": 5}, "leave out steps=5"),
         ({"vocabulary": 5}, "leave out vocabulary=5"),
         ({"task": None}, "say which task it is of"),
+        ({"task": None, "horizon": 5}, "horizon: say of which task"),
         ({"task": "bandit"}, "unknown task 'bandit'"),
         ({"judge": "strict"}, "unknown judge 'strict'"),
         ({"judge": "perfect", "flip": 2.0}, "flip"),
