@@ -4,13 +4,19 @@ It is a registered objective (`mpo.register_objective`), or a plain function of 
 best first:
 
     def loss(logp, length, ref_logp=None, reward=None): ...  # arrays [K]; returns a scalar
+
+of JAX arrays, or of the tensors of a library that `GROUP` has.
 """
 
+import functools
+import importlib.metadata
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, Final
 
 import jax
@@ -31,6 +37,10 @@ FUNCTION: Final = "loss"
 ALWAYS, OPTIONAL = ("logp", "length"), ("ref_logp", "reward")
 """What a plain function may read of a comparison; the optional is given where it is read."""
 OBJECTIVE, PLAIN = "objective", "function"
+
+GROUP: Final = "discovery.functions"
+"""Entry points, by the name of a library: whether a module uses it, and what makes functions of its
+arrays into functions of JAX's."""
 
 Plain = Callable[..., Any]
 
@@ -84,9 +94,21 @@ def _in_file(path: Path) -> Found:
             f"{path} has no loss: define {FUNCTION}(logp, length, ref_logp=None, reward=None) of "
             "one comparison, or register an mpo.Objective"
         )
+    function = _in_jax(function, module)
     kind = of_function(function, re.sub(r"\W", "_", path.stem), str(path))
     mpo.register_objective(kind)
     return Found(kind.name, PLAIN, kind.needs)
+
+
+def _in_jax(function: Plain, module: ModuleType) -> Plain:
+    """Return a function that was written with another library as one of JAX arrays."""
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        if entry.name in sys.modules:  # else the module cannot have used it
+            uses, as_jax = entry.load()
+            if uses(module):
+                converted: Plain = functools.wraps(function)(as_jax(function))
+                return converted
+    return function
 
 
 def of_function(function: Plain, name: str, place: str) -> type[Objective]:
