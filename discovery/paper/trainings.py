@@ -75,7 +75,8 @@ class Trainings(Section):
       found: what is found here.
       seeds: agents of each row in each column.
       x, y: what is drawn: of each round, y over x; nothing where they are left out.
-      beside: further measures of rounds in the table, of the last round.
+      beside: further measures of rounds in the table, of the last round; with "_first" behind its
+        name one is of the first.
       rows: the algorithms.
       columns: variants of the task.
     """
@@ -216,6 +217,7 @@ def _measured(one: Trainings, row: Row, column: Column, agents: range) -> dict[s
     kept = np.unique(np.linspace(0, length - 1, min(length, CURVES)).round().astype(int))
     last = {name: _short(values[:, -1]) for name, values in rounds.items()}
     last |= {f"{name}_change": _short(values) for name, values in found.change.items()}
+    last |= {f"{name}_first": _short(rounds[name][:, 0]) for name in one.beside if name in rounds}
     if "kl_writer" in rounds:
         last["kl_writer_most"] = _short(rounds["kl_writer"].max(axis=1))
     return {
