@@ -247,6 +247,8 @@ class _Gymnax:
         return self.env.reset(key, self.params)
 
     def step(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Any, Any, Any, Any]:
+        if not self.action_space.choices:
+            action = jnp.reshape(action, self.env.action_space(self.params).shape)
         # Not `step`, which begins anew where an episode is over.
         seen, after, reward, over, _ = self.env.step_env(key, state, action, self.params)
         return seen, after, reward, over

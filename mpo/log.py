@@ -101,3 +101,8 @@ def strict(value: Any) -> Any:
 def numbers(values: Mapping[str, float | None]) -> dict[str, Any]:
     """Return named numbers with NaN for every `None`."""
     return {name: math.nan if value is None else value for name, value in values.items()}
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value of a line is a number: of JSON, `true` is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -27,7 +27,7 @@ from envs.base import Measuring
 from mpo import treefile
 from mpo.claim import Claim
 from mpo.errors import RequestError
-from mpo.log import JsonLog, Line, numbers, strict
+from mpo.log import JsonLog, Line, is_number, numbers, strict
 from mpo.objectives import Objective
 from mpo.train import Algorithm, Graded, Learnt
 from mpo.train.logprob import log_probs
@@ -248,8 +248,7 @@ def _resumed(out: Path | None, log: JsonLog | None, like: Any) -> tuple[int, flo
 def _of_a_round(line: Line) -> bool:
     """Return whether a line of the log is one of a round, and not what damage made of it."""
     return type(line.get("round")) is int and all(
-        value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-        for value in line.values()
+        value is None or is_number(value) for value in line.values()
     )
 
 

@@ -124,6 +124,31 @@ def test_discrete_actions_have_the_probabilities_they_are_drawn_with():
     assert abs(float(np.mean(drawn)) - expected) < 0.03
 
 
+@dataclass(frozen=True)
+class Grid(Walk):
+    """A walk whose action is a matrix, of which one entry counts."""
+
+    def action_space(self, params):
+        return Space(shape=(2, 3), low=-np.ones((2, 3)), high=np.ones((2, 3)))
+
+    def step_env(self, key, state, action, params):
+        return super().step_env(key, state, action[1, :1], params)
+
+
+def test_actions_have_the_shape_that_an_environment_asks_for():
+    @dataclass(frozen=True)
+    class OnAGrid(OnALine):
+        def made(self) -> tuple[Any, Any]:
+            return Grid(discrete=False), 0.0
+
+    task = OnAGrid()
+    assert task.policy.action_size == 6
+    start = task.start(jax.random.key(0))
+    before = task.begin(start)
+    after = task.advance(before, jnp.array([0.0, 0.0, 0.0, 0.5, 0.0, 9.0]))
+    np.testing.assert_allclose(after.state.seen[0], before.seen[0] + 0.5, rtol=1e-6)
+
+
 @pytest.mark.parametrize("action", [-1, 2])
 def test_data_with_an_action_that_there_is_not_are_refused(action):
     task = OnALine()
