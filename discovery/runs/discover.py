@@ -1,5 +1,6 @@
 """A discovery from its description to its artifact."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -23,7 +24,7 @@ from discovery.search.streams import Purpose
 
 def discover(
     config: Config,
-    out: Path,
+    out: str | os.PathLike[str],
     *,
     track: Sequence[str] = (),
     quiet: bool = False,
@@ -45,7 +46,7 @@ def discover(
       Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); everything is saved.
     """
     check(config, track)
-    folder = Folder(out)
+    folder = Folder(Path(out))
     with ExitStack() as stack:
         stack.enter_context(folder.claimed(config) if primary() else nullcontext())
         if (result := stored(folder)) is not None:
@@ -53,7 +54,7 @@ def discover(
         stop = stack.enter_context(asked_to_stop())
         followed = track if primary() else ()
         watcher = stack.enter_context(
-            trackers.watching(config, rates(config), out, followed, quiet or not primary())
+            trackers.watching(config, rates(config), folder.path, followed, quiet or not primary())
         )
         watcher.phase("preparing the data")
         ground = stage.prepare(config, Purpose.DISCOVERY, all_devices())
@@ -67,6 +68,7 @@ def discover(
             from discovery import report
 
             report.write(folder.path)  # the last file: a folder that has it is finished
+        watcher.phase("finished")
         return result
 
 

@@ -1,7 +1,6 @@
 """Where the numbers of a run can be sent beside its own files: none of it is needed."""
 
 import importlib.util
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 from typing_extensions import override
 
 from discovery.config import Config
-from discovery.runs.watch import Everyone, Lines, Rates, Terminal, Watcher
+from discovery.runs.watch import Everyone, Rates, Watcher, fitting
 from mpo import treefile
 from mpo.errors import RequestError, unknown
 from mpo.log import Line
@@ -85,9 +84,7 @@ def watching(
 ) -> Iterator[Watcher]:
     """Open the display that fits, and the trackers asked for; all are closed in the end."""
     with ExitStack() as stack:
-        display: list[Watcher] = []
-        if not quiet:
-            display = [Terminal(rates, stack) if sys.stderr.isatty() else Lines(rates)]
+        display = [] if quiet else [fitting(rates, stack)]
         tracking = [TRACKERS[name](folder, config, stack) for name in trackers]
         yield Everyone([*display, *tracking])
 

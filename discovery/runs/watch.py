@@ -1,10 +1,12 @@
-"""Who is told how a run goes: a terminal, or a log where there is none."""
+"""Who is told how a run goes: a terminal, a notebook, or a log where there is neither."""
 
+import html
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -12,6 +14,9 @@ from discovery.evidence.statistics import number
 from discovery.host.processes import same_everywhere
 from discovery.host.stopping import Interrupted, Stop
 from mpo.log import Line
+
+_BAR: Final = 30
+"""Characters of a bar in a notebook."""
 
 
 class Watcher(ABC):
@@ -171,6 +176,55 @@ class Terminal(Watcher):
         """Move the bar, and show how the generation went."""
         words = self._rates.words(line).split(": ", 1)[1]
         self._bar.update(self._row, completed=line["generation"] + 1, words=words)
+
+
+class Notebook(Watcher):
+    """The same in the output of a notebook's cell, which is written over as the run goes on."""
+
+    def __init__(self, rates: Rates) -> None:
+        """Open the display."""
+        from IPython.display import display
+
+        self._rates, self._done = rates, 0
+        self._said: list[str] = []
+        self._phase, self._words = "preparing", ""
+        self._display: Any = display(self._content(), raw=True, display_id=True)
+
+    @override
+    def say(self, text: str) -> None:
+        """Show a line above the bar."""
+        self._said.append(text)
+        self._update()
+
+    @override
+    def phase(self, text: str) -> None:
+        """Show beside the bar what the run does now."""
+        self._phase = text
+        self._update()
+
+    @override
+    def generation(self, line: Line) -> None:
+        """Move the bar, and show how the generation went."""
+        self._done = line["generation"] + 1
+        self._words = self._rates.words(line).split(": ", 1)[1]
+        self._update()
+
+    def _update(self) -> None:
+        self._display.update(self._content(), raw=True)
+
+    def _content(self) -> dict[str, str]:
+        whole = self._rates.generations
+        filled = round(_BAR * self._done / max(whole, 1))
+        bar = f"{self._phase} {'█' * filled}{'░' * (_BAR - filled)} {self._done}/{whole}"
+        text = "\n".join([*self._said, bar, self._words])
+        return {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
+
+
+def fitting(rates: Rates, stack: ExitStack) -> Watcher:
+    """Return the display that fits where this process runs; `stack` closes it."""
+    if "ipykernel" in sys.modules:  # a notebook's process, and no other, has it
+        return Notebook(rates)
+    return Terminal(rates, stack) if sys.stderr.isatty() else Lines(rates)
 
 
 def _clock(seconds: float) -> str:
