@@ -2,7 +2,10 @@
 
 import ast
 import importlib.util
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -67,6 +70,19 @@ def test_the_base_loss_is_dpo_and_the_empty_one_is_refused(domain, registries_as
         np.testing.assert_allclose(found.loss(one, jnp.zeros(())), expected, rtol=1e-5)
     with pytest.raises(RequestError, match="loss"):
         stranger.find(str(templates / "edit" / "loss.py"))
+
+
+def test_what_is_trained_with_is_chosen_and_the_budget_is_not(domain, monkeypatch):
+    program = (domain / "templates" / "default" / "main.py").read_text()
+    main_of: dict[str, Any] = {"__name__": "program"}
+    monkeypatch.setitem(sys.modules, "config", SimpleNamespace(config={}))
+    wanted = SimpleNamespace(hyper=lambda config: {"learning_rate": 0.1, "updates": 10**6})
+    monkeypatch.setitem(sys.modules, "hyper", wanted)
+    exec(program, main_of)
+    with pytest.raises(SystemExit, match=r"hyper.py sets updates: it may set learning_rate, "):
+        main_of["main"]()
+    asked = (domain / "templates" / "default" / "edit" / "hyper.py").read_text()
+    assert all(f"# - {name}: " in asked for name in main_of["CHOSEN"])
 
 
 def test_a_loss_is_not_silently_left_unjudged(tmp_path, capsys):
