@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from envs import registry
 from envs.agents.agent import SCHEMA, Agent, Measurement, Provenance
+from envs.base import Task
 from mpo import treefile
 from mpo.errors import RequestError
 
@@ -53,7 +55,7 @@ def read(path: Path) -> Agent:
         if hashlib.sha256(content).hexdigest() != checksum:
             raise DamagedAgent(f"{arrays} is damaged: its checksum is not that of its json file")
         with jax.ensure_compile_time_eval():  # a task may read its agent while it is traced
-            params = _widened(content, _fresh(provenance.task), precision)
+            params = _widened(content, _fresh(registry.task(provenance.task)), precision)
     except FileNotFoundError as error:
         raise DamagedAgent(f"{arrays} is missing") from error
     except treefile.Misfit as error:
@@ -102,8 +104,9 @@ def _widened(content: bytes, like: treefile.Template, precision: str | None) -> 
     return jax.tree.unflatten(like.structure, wide)
 
 
-def _fresh(task: str) -> treefile.Template:
-    return treefile.template(registry.task(task).policy.init, jax.random.key(0))
+@lru_cache(maxsize=16)
+def _fresh(task: Task) -> treefile.Template:
+    return treefile.template(task.policy.init, jax.random.key(0))
 
 
 def _with(path: Path, suffix: str) -> Path:
