@@ -111,9 +111,10 @@ def exported(objective: Named, to: str = "torch", **settings: object) -> Exporte
     try:
         parity = prove(execute(program), target.dialect.name, source)
     except ModuleNotFoundError as missing:
+        of_extra = "'preference-discovery[llm]'" if missing.name == "torch" else missing.name
         raise RequestError(
             f"to export to {to} is to run what is printed, which needs {missing.name}: "
-            "pip install 'preference-discovery[llm]'"
+            f"pip install {of_extra}"
         ) from missing
     notes = Notes(_origin(objective, source, settings), parity, target.dialect)
     return Exported(target.write(formula, program, notes), formula, parity)
