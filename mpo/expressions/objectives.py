@@ -39,6 +39,11 @@ def expression(objective: Objective, *, by_hand: bool = True) -> Expression:
     Raises:
       RequestError: it does what formulas have no word for, or it is a batch of objectives.
     """
+    if objective.whole:
+        raise RequestError(
+            f"{objective.called()} has no formula: it pairs a whole minibatch anew, and a formula "
+            "is of one pair"
+        )
     objective = in_double(objective)
     numbers, potentials = _settings(objective)
     defined = {name: define(one, name) for name, one in potentials.items() if by_hand}

@@ -39,6 +39,7 @@ from mpo.objectives.reward_aware import (
     RPOMirror,
     RPOSquared,
 )
+from mpo.objectives.transport import AOT, AOTUnpaired
 from mpo.objectives.weighted import AWR, GCE, FilteredSFT, WeightedSFT
 from mpo.objectives.wide import Wide
 from mpo.registering import enter
@@ -51,7 +52,7 @@ OBJECTIVES: Final[dict[str, type[Objective]]] = {
         SFT, GCE, WeightedSFT,
         SimPO, AlphaPO, CPO, ORPO, BetaORPO,
         DPO, DPONormalised, CDPO, RobustDPO, IPO, Hinge, EXO, DiscoPOP, ROPO, DPOP, RPO,
-        NCA, BCOPair, KTOPair, APOZero, APODown, SPPO,
+        NCA, BCOPair, KTOPair, APOZero, APODown, SPPO, AOT, AOTUnpaired,
         DistillDPO, RPOSquared, RPOBackward, RPOForward, RPOLeaveOneOut, RPOMirror, WDPO,
         FilteredSFT, AWR, Unlikelihood, Reinforce, PPO, GRPO,
         MPO, MPOReference, ClosedForm, TAMPO, Wide,
@@ -87,6 +88,7 @@ def _problem(kind: object) -> str | None:
 
 
 __all__ = [
+    "AOT",
     "AWR",
     "CDPO",
     "CPO",
@@ -107,6 +109,7 @@ __all__ = [
     "SPPO",
     "TAMPO",
     "WDPO",
+    "AOTUnpaired",
     "APODown",
     "APOZero",
     "AlphaPO",

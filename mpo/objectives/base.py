@@ -13,6 +13,8 @@ from mpo.potentials.base import Progress
 from mpo.settings import Checked, switch
 
 Loss = Float[Array, ""]
+Weight = Float[Array, "B"] | None
+"""Of each comparison of a minibatch; none where all count alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,14 @@ class Objective(Checked, ABC):
       name: what `mpo.objective` knows it by.
       needs: the optional fields of a comparison it cannot do without.
       least: the fewest responses K it can work with.
+      whole: whether it reads a minibatch as a whole: pairs it anew, before it is a loss of each.
       length_normalise: divide log-probabilities by the length of their response first.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     least: ClassVar[int] = 2
+    whole: ClassVar[bool] = False
 
     length_normalise: bool = switch(False)
 
@@ -50,6 +54,14 @@ class Objective(Checked, ABC):
         if self.length_normalise:
             c = c.per_step()
         return self.loss(c, jnp.asarray(progress, c.logp.dtype))
+
+    def paired(self, batch: Comparison, weight: Weight = None) -> tuple[Comparison, Weight]:
+        """Return the comparisons of a minibatch, of which each has its loss, and their weights.
+
+        As they are, but for objectives of a `whole` minibatch, which make other comparisons of it;
+        those of weight 0 keep out of that.
+        """
+        return batch, weight
 
     @abstractmethod
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:

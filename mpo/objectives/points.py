@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from mpo.errors import RequestError, unknown
 from mpo.objectives import (
+    AOT,
     AWR,
     CDPO,
     CPO,
@@ -33,6 +34,7 @@ from mpo.objectives import (
     TAMPO,
     WDPO,
     AlphaPO,
+    AOTUnpaired,
     APODown,
     APOZero,
     BCOPair,
@@ -196,8 +198,9 @@ POINTS: Final[Mapping[type[Objective], Callable[[Any], Settings]]] = MappingProx
 """Settings of the point that a loss is, as functions of its own."""
 
 _OF_WRITER = "it reads who wrote a response (sampled_logp), and its ratio to that is clipped"
+_OF_MINIBATCH = "it pairs a minibatch anew, and a point is a loss of one comparison"
 OUTSIDE: Final[Mapping[type[Objective], str]] = MappingProxyType(
-    {PPO: _OF_WRITER, GRPO: _OF_WRITER}
+    {PPO: _OF_WRITER, GRPO: _OF_WRITER, AOT: _OF_MINIBATCH, AOTUnpaired: _OF_MINIBATCH}
 )
 """Losses that are no point, and why."""
 

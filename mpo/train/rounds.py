@@ -524,8 +524,9 @@ def _loss(
         batch = pool.batch(order.items(n))
         seen = comparisons(policy, params, batch, batch.ref_logp if relative else None)
         progress = n.astype(seen.logp.dtype) / max(updates - 1, 1)
-        losses = jax.vmap(objective, in_axes=(0, None))(seen, progress)
-        return _mean(losses, batch.weight), metrics.of_batch(_as_seen(objective, seen))
+        compared, weight = objective.paired(seen, batch.weight)
+        losses = jax.vmap(objective, in_axes=(0, None))(compared, progress)
+        return _mean(losses, weight), metrics.of_batch(_as_seen(objective, seen))
 
     return loss
 

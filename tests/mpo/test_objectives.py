@@ -95,6 +95,8 @@ BY_HAND: dict[str, tuple[dict[str, Any], Any]] = {
     "kto_pair": ({"beta": 0.5}, 2 / (1 + np.exp(0.5))),
     "apo_zero": ({"beta": 0.5}, 2 / (1 + np.exp(0.5))),
     "apo_down": ({"beta": 0.5}, 1 / (1 + np.exp(-0.5)) + 1 / (1 + np.exp(1.0))),
+    "aot": ({"beta": 0.5}, -LOGISTIC),
+    "aot_unpaired": ({"beta": 0.5}, -LOGISTIC),
     "sppo": ({"beta": 0.25}, 2 * (1.0 - 2.0) ** 2),
     "filtered_sft": ({"threshold": 1.0}, 2.0 / 2),
     "awr": ({"temperature": 0.7}, (np.exp(1.5 / 0.7) * 2.0 + np.exp(0.5 / 0.7) * 3.0) / 2),

@@ -40,7 +40,8 @@ def _ours(objective, batch):
     c = mpo.Comparison(**{name: jnp.asarray(value) for name, value in vars(batch).items()})
 
     def mean(logp):
-        return jnp.mean(jax.vmap(objective)(dataclasses.replace(c, logp=logp)))
+        seen, _ = objective.paired(dataclasses.replace(c, logp=logp))
+        return jnp.mean(jax.vmap(objective)(seen))
 
     return jax.value_and_grad(mean)(c.logp)
 
@@ -155,6 +156,8 @@ def test_ipo_per_step_as_trl_normalises_it(seed, beta):
         ("apo_zero", "apo_zero", {}),
         ("apo_down", "apo_down", {}),
         ("sppo", "sppo_hard", {}),
+        ("aot", "aot", {}),
+        ("aot_unpaired", "aot_unpaired", {}),
     ],
 )
 @pytest.mark.parametrize("beta", [0.1, 0.7])

@@ -50,7 +50,7 @@ def _few(positive):
 
 
 CASES: dict[str, Callable[[], Objective]] = {
-    name: partial(mpo.objective, name) for name in OBJECTIVES
+    name: partial(mpo.objective, name) for name, kind in OBJECTIVES.items() if not kind.whole
 }
 CASES |= {
     "dpo per token": lambda: mpo.objective("dpo", beta=0.3, length_normalise=True),

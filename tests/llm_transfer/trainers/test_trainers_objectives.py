@@ -29,8 +29,11 @@ def _temporal():
 
 
 WRITTEN = ("reinforce", "ppo", "grpo")  # for responses written in training
+WHOLE = ("aot", "aot_unpaired")  # of a minibatch, which have no formula of one pair
 NAMES = (*mpo.OBJECTIVES, *mpo.shipped())
-OBJECTIVES = {name: name for name in NAMES if name not in WRITTEN} | {"temporal": _temporal}
+OBJECTIVES = {name: name for name in NAMES if name not in (*WRITTEN, *WHOLE)} | {
+    "temporal": _temporal
+}
 
 
 OF_EVERY_COMMIT = ("dpo", "mpo", "rpo_bwd", "found/hopper-shuffled", "temporal")
