@@ -238,7 +238,7 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, monkeypatch, failure, 
 
 
 def test_a_failure_of_what_makes_the_rows_is_not_the_disks(tmp_path, monkeypatch):
-    def chunks(*_):
+    def chunks(*_, **__):
         raise FileNotFoundError(errno.ENOENT, "No such file", "model.xml")
 
     monkeypatch.setattr(generate, "chunks", chunks)
