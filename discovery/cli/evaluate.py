@@ -41,6 +41,9 @@ def evaluate(
     action: str = typer.Option(
         "both", help="What agents do when measured: sampled, mean, or both where they can."
     ),
+    draws: int = typer.Option(
+        1, help="Datasets, each of another seed, that all of them train on; 95 % is over these."
+    ),
     tuned: Path | None = typer.Option(None, help="What `discovery tune` wrote."),
     seed: int = SEED,
     out: Path | None = typer.Option(
@@ -52,8 +55,12 @@ def evaluate(
 
     Seeds, data and initialisations are none that a discovery or a tuning ever sees.
 
+    Agents of one dataset share its luck. With --draws the same seeds are trained on several, and
+    errors, intervals and tests are over datasets: Student's, or from 16 draws on a bootstrap of
+    datasets and of the agents in each.
+
     Example: discovery evaluate --task hopper --dataset shuffled --objective orpo
-    --objective runs/quick --seeds 25
+    --objective runs/quick --seeds 8 --draws 4
     """
     _start()
     described = asked_situation(task, dataset, level, preset, set_, seed)
@@ -66,14 +73,18 @@ def evaluate(
     from discovery.search import cohort, situation
 
     cohort.actions(situation.task_of(described), action)
-    asked = Evaluation(described, contestants, seeds, episodes, typed(), notes, action)
+    asked = Evaluation(described, contestants, seeds, episodes, typed(), notes, action, draws)
+    asked.drawn()
     table = run(asked, out, _say)
     if as_json:
-        show_json({"command": asked.command, **table.as_json()})
+        resampled = {"resampled": table.resampled}
+        show_json({"command": asked.command, **resampled, **table.as_json()})
         return
     show_table("", table.columns(), table.cells())
+    if draws > 1:
+        print(f"\nErrors, intervals and tests are over {draws} datasets, {seeds} agents on each.")
     if out is not None:
-        print(f"\nEvery return: {out / 'returns.csv'}")
+        print(f"\nEvery return: {out / 'returns.csv'}{', returns-1.csv, …' if draws > 1 else ''}")
 
 
 def tune(

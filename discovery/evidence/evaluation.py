@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from discovery.evidence.returns import Store
 from discovery.evidence.table import Table
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted, asked_to_stop
-from discovery.search import situation, streams, user_file
+from discovery.search import regime, situation, streams, user_file
 from discovery.search.cohort import BOTH
 from discovery.search.situation import earned
 from discovery.search.streams import Purpose
@@ -31,7 +31,8 @@ from mpo.versions import versions
 
 PACKAGES = ("preference-discovery", "jax", "jaxlib", "optax", "brax", "numpy")
 ASKED, RETURNS, RESULTS = "evaluation.json", "returns.csv", "results.json"
-"""Files of the folder: what was asked, every return, and the table with what made it."""
+"""Files of the folder: what was asked, every return, and the table with what made it. Returns on
+further draws of the data are beside, in files of their own (`stores`)."""
 _MOVED = {"mpo.objectives.reference_free.SFT": "mpo.objectives.likelihood.SFT"}
 """Classes that have moved, and where they were when the first fingerprints were taken."""
 MADE_WITH = "made with"
@@ -50,6 +51,8 @@ class Evaluation:
       command: the command line that asked, for the record.
       notes: where the settings of some of them are from, such as "tuned", by name.
       action: what agents do when they are measured: "sampled", "mean", or "both" where they can.
+      draws: of the data, on each of which all agents are trained: that of the description, and
+        those of the seeds after it.
     """
 
     config: Config
@@ -59,6 +62,32 @@ class Evaluation:
     command: str | None
     notes: Mapping[str, str] = field(default_factory=dict)
     action: str = BOTH
+    draws: int = 1
+
+    def drawn(self) -> list[Config]:
+        """Return the description with each draw of its data.
+
+        Raises:
+          RequestError: there is not one dataset that could be drawn several times.
+        """
+        if self.draws == 1:
+            return [self.config]
+        if self.draws < 1:
+            raise RequestError(f"draws is {self.draws}: it must be at least 1")
+        task = situation.task_of(self.config)
+        if len(self.config.data) > 1:
+            raise RequestError(
+                f"the situation has {len(self.config.data)} datasets, over which a return is a "
+                "mean: draws are of a situation with one"
+            )
+        (one,) = self.config.data
+        if one.path is not None or not regime.needs_data(task, self.config.training):
+            what = "there are no data" if one.path is None else f"the data are {one.path}"
+            raise RequestError(f"{what}: only data that are generated can be drawn several times")
+        return [
+            replace(self.config, data=(replace(one, seed=one.seed + draw),))
+            for draw in range(self.draws)
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the returns, as plain JSON values."""
@@ -77,6 +106,7 @@ def run(asked: Evaluation, out: Path | None, say: Say) -> Table:
         another process is at work in it.
       Interrupted: the process was asked to stop (Ctrl-C, SIGTERM); whole chunks are kept.
     """
+    asked.drawn()
     request = wanted(asked)
     if out is not None and claim(out).read() is None:
         request |= {MADE_WITH: _here()}
@@ -85,7 +115,7 @@ def run(asked: Evaluation, out: Path | None, say: Say) -> Table:
 
 
 def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
-    store = Store() if out is None else Store(out / RETURNS)
+    kept = stores(out, asked.draws)
     if out is not None and (changed := differences(_here(), _made_with(out) or _here())):
         say(
             "what is added to this evaluation is made with other packages or devices than what "
@@ -93,17 +123,29 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
         )
     seeds = range(asked.seeds)
     needed = all_measures(situation.task_of(asked.config), asked.action)
-    known = all(store.has(name, seed, needed) for name in asked.contestants for seed in seeds)
+    known = all(
+        store.has(name, seed, needed)
+        for store in kept
+        for name in asked.contestants
+        for seed in seeds
+    )
     before = earlier(asked, out) if known and out is not None else None
     if not known:
-        _train(asked, store, out, say)
+        _train(asked, kept, out, say)
     usual = {name: "default" if name in OBJECTIVES else "" for name in asked.contestants}
     notes = {**usual, **asked.notes}  # one that was found brings its own settings
-    levels = _levels(asked.config) if before is None else before.levels
-    table = Table.stored(store, [*asked.contestants], seeds, levels, notes)
+    levels = _levels(asked.drawn()) if before is None else before.levels
+    table = Table.stored(kept, [*asked.contestants], seeds, levels, notes)
     if out is not None and (before is None or table.as_json() != before.as_json()):
         _write(asked, table, out, made_of(asked) if before is None else _told(out).get("data"))
     return table
+
+
+def stores(out: Path | None, draws: int) -> list[Store]:
+    """Return what is measured already on each draw of the data, in memory or in a folder."""
+    if out is None:
+        return [Store() for _ in range(draws)]
+    return [Store(out / (f"returns-{draw}.csv" if draw else RETURNS)) for draw in range(draws)]
 
 
 def earlier(asked: Evaluation, out: Path) -> Table | None:
@@ -111,7 +153,8 @@ def earlier(asked: Evaluation, out: Path) -> Table | None:
     held = claim(out).read()
     if held is None or not (out / RESULTS).exists() or claim(out).changes(wanted(asked), held):
         return None
-    return read_table(out)
+    table = read_table(out)
+    return table if table.draws == asked.draws else None
 
 
 def read_table(out: Path) -> Table:
@@ -133,37 +176,40 @@ def devices(out: Path) -> str:
     return _told(out).get("devices") or ""
 
 
-def _train(asked: Evaluation, store: Store, out: Path | None, say: Say) -> None:
-    """Train and measure the agents that `store` does not have."""
+def _train(asked: Evaluation, stores: Sequence[Store], out: Path | None, say: Say) -> None:
+    """Train and measure the agents that the store of a draw of the data does not have."""
     kept = "nothing was kept, as no --out was given" if out is None else "the same command goes on"
     with asked_to_stop() as stop:
+        where = ""
 
         def told(name: str, done: int, seeds: int) -> None:
             if stop():
-                raise Interrupted(f"stopped at {name}, seed {done} of {seeds}; {kept}")
-            say(f"{name}: {done} of {seeds} seeds done")
+                raise Interrupted(f"stopped at {name}, seed {done} of {seeds}{where}; {kept}")
+            say(f"{name}: {done} of {seeds} seeds done{where}")
 
         say("preparing the data")
         if any(one.path for one in asked.config.data):
             tables = [one.as_json() for one in asked.config.data]
             ground = user_file.ground(tables, "a draw of the data", "discoveries and tunings do")
             say(f"agents train on {ground}")
-        evaluate(
-            asked.contestants,
-            stage.prepare(asked.config, Purpose.EVALUATION, all_devices()),
-            streams.key(Purpose.EVALUATION, asked.config.seed),
-            range(asked.seeds),
-            asked.episodes,
-            store,
-            told,
-            asked.action,
-        )
+        for draw, (config, store) in enumerate(zip(asked.drawn(), stores, strict=True)):
+            where = f" on draw {draw + 1} of {asked.draws}" if asked.draws > 1 else ""
+            evaluate(
+                asked.contestants,
+                stage.prepare(config, Purpose.EVALUATION, all_devices()),
+                streams.key(Purpose.EVALUATION, asked.config.seed),
+                range(asked.seeds),
+                asked.episodes,
+                store,
+                told,
+                asked.action,
+            )
 
 
 def made_of(asked: Evaluation) -> list[dict[str, Any]]:
     """Return what each dataset is that agents train on, as `situation.described` says."""
-    purpose = Purpose.EVALUATION
-    return [situation.described(asked.config, one, purpose) for one in asked.config.data]
+    purpose, drawn = Purpose.EVALUATION, asked.drawn()
+    return [situation.described(config, one, purpose) for config in drawn for one in config.data]
 
 
 def _told(out: Path) -> dict[str, Any]:
@@ -174,12 +220,14 @@ def _told(out: Path) -> dict[str, Any]:
 def _write(
     asked: Evaluation, table: Table, out: Path, made: Sequence[dict[str, Any]] | None
 ) -> None:
-    begun = stage.described(asked.config)
+    begun = [stage.described(config) for config in asked.drawn()]
     content = {
         "command": asked.command,
         **_made_with(out),
-        **({"stage": begun} if begun else {}),
+        **({"stage": begun[0]} if begun[0] else {}),
+        **({"stages": begun} if begun[1:] and begun[0] else {}),
         **({"data": made} if made else {}),
+        "resampled": table.resampled,
         **table.as_json(),
     }
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
@@ -187,10 +235,12 @@ def _write(
     treefile.replace(out / "table.md", (table.markdown() + "\n").encode())
 
 
-def _levels(config: Config) -> dict[str, float]:
-    """Return what the agents that made the data earn, by name."""
-    own = earned(config, Purpose.EVALUATION)
-    return {f"{name}, in the data": value for name, value in own.items()}
+def _levels(drawn: Sequence[Config]) -> dict[str, float]:
+    """Return what the agents that made the data earn, by name; the mean over draws of the data."""
+    each = [earned(config, Purpose.EVALUATION) for config in drawn]
+    names = dict.fromkeys(name for own in each for name in own)
+    found = {name: [own[name] for own in each if name in own] for name in names}
+    return {f"{name}, in the data": float(np.mean(values)) for name, values in found.items()}
 
 
 def wanted(asked: Evaluation) -> dict[str, Any]:

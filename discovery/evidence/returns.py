@@ -15,7 +15,8 @@ from mpo import treefile
 from mpo.errors import RequestError
 from mpo.log import Log
 
-Returns = Mapping[str, Float[np.ndarray, "seeds"]]
+Returns = Mapping[str, Float[np.ndarray, "*draws seeds"]]
+"""What agents earn, by name: of each seed, or of each draw of the data and each seed."""
 
 MEASURES = RETURN, BY_MEAN, LOG_STD = ("return", "return by mean action", "log-std")
 """What is measured of an agent: its mean true return as it acts, and by its mean action alone; how

@@ -25,7 +25,7 @@ class Mean:
 
     Attributes:
       mean: of the finite values, in their own unit.
-      standard_error: of the mean, in the same unit.
+      standard_error: of the mean, in the same unit; over draws of the data, if there are several.
       seeds: how many values are finite.
       failed: how many values are not finite, and so not in the mean.
     """
@@ -52,7 +52,7 @@ class Difference:
     Attributes:
       mean: of the differences, in the unit of the values.
       low, high: 95 % interval of the mean: a bootstrap (bias-corrected and accelerated), or
-        Student's where there are fewer than 16.
+        Student's where there are fewer than 16. Of several draws of the data it is over these.
       p: p-value of a two-sided paired t test.
     """
 
@@ -65,20 +65,31 @@ class Difference:
         return f"{self.mean:+.4g} [{number(self.low)}, {number(self.high)}], p = {self.p:.2g}"
 
 
-def mean(returns: Float[np.ndarray, "seeds"]) -> Mean:
-    """Return the mean over seeds, and its standard error."""
-    finite = returns[np.isfinite(returns)]
-    count = int(finite.size)
-    error = float(np.std(finite, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
-    average = float(np.mean(finite)) if count else float("nan")
-    return Mean(average, error, count, int(returns.size) - count)
+def mean(returns: Float[np.ndarray, "*draws seeds"]) -> Mean:
+    """Return the mean over seeds, and its standard error.
+
+    Of several draws of the data it is the mean of theirs, and the error is over draws.
+    """
+    values = _unit_means(returns)
+    values = values[np.isfinite(values)]
+    count = int(values.size)
+    error = float(np.std(values, ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    average = float(np.mean(values)) if count else float("nan")
+    finite = int(np.sum(np.isfinite(returns)))
+    return Mean(average, error, finite, int(returns.size) - finite)
 
 
 def difference(
-    returns: Float[np.ndarray, "seeds"], against: Float[np.ndarray, "seeds"]
+    returns: Float[np.ndarray, "*draws seeds"], against: Float[np.ndarray, "*draws seeds"]
 ) -> Difference:
-    """Return how much more `returns` are than `against`, over the seeds finite in both."""
+    """Return how much more `returns` are than `against`, over the seeds finite in both.
+
+    Of several draws of the data, interval and test are over draws, as `estimate` has them.
+    """
     gaps = returns - against
+    if gaps.ndim > 1:
+        found = estimate(gaps)
+        return Difference(found.mean, found.low, found.high, found.p)
     gaps = gaps[np.isfinite(gaps)]
     if gaps.size < 2:
         average = float(gaps.mean()) if gaps.size else float("nan")

@@ -16,6 +16,8 @@ from mpo.log import numbers, strict
 HOLM = "p (Holm)"
 """Title of the column of p-values: adjusted over all comparisons of the table."""
 
+_, DATASETS, AGENTS = statistics.LEVELS
+
 T = TypeVar("T")
 
 
@@ -57,11 +59,19 @@ class Table:
       levels: returns by name, such as those of the agents that made the data.
       action: what agents do in `mean` and `gap` of the rows: "sampled" from their policy, or
         its "mean", where nothing else was measured.
+      draws: of the data, on each of which all seeds were trained. If there are several, errors,
+        intervals and tests are over them, and not over agents.
     """
 
     rows: tuple[Row, ...]
     levels: Mapping[str, float]
     action: str = SAMPLED
+    draws: int = 1
+
+    @property
+    def resampled(self) -> str:
+        """What errors, intervals and tests are over: one of `statistics.LEVELS`."""
+        return DATASETS if self.draws > 1 else AGENTS
 
     @classmethod
     def of(
@@ -98,21 +108,25 @@ class Table:
             )
             for name, own in returns.items()
         )
-        return cls(rows, dict(levels or {}), action)
+        draws = len(returns[first]) if returns[first].ndim > 1 else 1
+        return cls(rows, dict(levels or {}), action, draws)
 
     @classmethod
     def stored(
         cls,
-        store: Store,
+        store: Store | Sequence[Store],
         names: Sequence[str],
         seeds: Sequence[int],
         levels: Mapping[str, float] | None = None,
         notes: Mapping[str, str] | None = None,
     ) -> "Table":
-        """Return the table of what is known of all these agents."""
-        every = [(name, seed) for name in names for seed in seeds]
-        known = [m for m in store.known() if all(store.has(n, s, [m]) for n, s in every)]
-        found = {measure: store.returns(names, seeds, measure) for measure in known}
+        """Return the table of what is known of all these agents; of those of several draws of the
+        data, where there is a store for each.
+        """
+        stores = [store] if isinstance(store, Store) else [*store]
+        every = [(one, name, seed) for one in stores for name in names for seed in seeds]
+        known = [m for m in stores[0].known() if all(one.has(n, s, [m]) for one, n, s in every)]
+        found = {measure: _together(stores, names, seeds, measure) for measure in known}
         spread = found.get(LOG_STD)
         beside = {measure: own for measure, own in found.items() if measure not in MEASURES}
         if RETURN not in found:
@@ -124,9 +138,10 @@ class Table:
         """Return the titles of the columns."""
         first, *_ = self.rows
         own = "mean return" if self.action == SAMPLED else "mean return, by mean action"
-        titles = ["objective", "settings", own, f"more than {first.name}", "95 %", HOLM]
+        over = f"95 % over {self.draws} {DATASETS}" if self.draws > 1 else "95 %"
+        titles = ["objective", "settings", own, f"more than {first.name}", over, HOLM]
         if first.by_mean is not None:
-            titles += ["by mean action", f"more than {first.name}", "95 %", HOLM]
+            titles += ["by mean action", f"more than {first.name}", over, HOLM]
         if first.log_std is not None:
             titles.append("log-std")
         return (*titles, *(name.replace("_", " ") for name in first.beside))
@@ -166,7 +181,8 @@ class Table:
             for row in self.rows
         ]
         action = {} if self.action == SAMPLED else {"action": self.action}
-        return {"rows": strict(rows), "levels": dict(self.levels), **action}
+        draws = {} if self.draws == 1 else {"draws": self.draws}
+        return {"rows": strict(rows), "levels": dict(self.levels), **action, **draws}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Table":
@@ -184,7 +200,18 @@ class Table:
             )
             for held in values["rows"]
         )
-        return cls(rows, dict(values["levels"]), values.get("action", SAMPLED))
+        action, draws = values.get("action", SAMPLED), int(values.get("draws", 1))
+        return cls(rows, dict(values["levels"]), action, draws)
+
+
+def _together(
+    stores: Sequence[Store], names: Sequence[str], seeds: Sequence[int], measure: str
+) -> Returns:
+    """Return a measure of agents by name; where there are several stores, of those of each."""
+    found = [one.returns(names, seeds, measure) for one in stores]
+    if len(found) == 1:
+        return found[0]
+    return {name: np.stack([one[name] for one in found]) for name in names}
 
 
 def _gap(gap: Difference | None, p: float, mean: Mean, first: Mean) -> tuple[str, str, str]:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from discovery.evidence import Store, Table, markdown
-from discovery.evidence.evaluation import ASKED, RESULTS, RETURNS, claim, read_table
+from discovery.evidence.evaluation import ASKED, RESULTS, claim, read_table, stores
 from discovery.evidence.figures import seeds_chart
 from discovery.evidence.returns import OF_ACTION
 from discovery.report.page import Page, asked, figures
@@ -23,16 +25,18 @@ def is_one(folder: Path) -> bool:
 def page(folder: Path) -> Page:
     """Return the report of an evaluation, and draw the figure that is in it."""
     held = claim(folder).read() or {}
-    store = Store(folder / RETURNS)
     results = _results(folder)
     table = None if results is None else results[0]
+    store, *further = stores(folder, table.draws if table else 1)
     names = [row.name for row in table.rows] if table else [*held.get("objectives", {})]
     seeds = _common(store, names)
     known = [name for name in names if seeds and store.seeds(name)]
     title = f"{_named(held)}: {', '.join(known)}" if known else _named(held)
     if known:
         levels, measured = dict(table.levels) if table else {}, store.measures(known)
-        shown = [store.returns(known, seeds, m) for m in OF_ACTION.values() if m in measured]
+        wanted = [measure for measure in OF_ACTION.values() if measure in measured]
+        drawn = [[one.returns(known, seeds, m) for one in (store, *further)] for m in wanted]
+        shown = [{n: np.concatenate([one[n] for one in own]) for n in known} for own in drawn]
         seeds_chart(shown[0], folder / "figures" / "seeds.png", levels, title, *shown[1:])
     so_far = table or (Table.stored(store, known, seeds) if known else None)
     parts = [part for part in _parts(folder, held, store, so_far, results) if part]
@@ -58,9 +62,8 @@ def _parts(
     yield (
         f"Mean true return, {held.get('episodes')} episodes an agent, on "
         f"{markdown.escaped(ground)} and with seeds that no discovery or tuning sees; ± is a "
-        "standard error. All agents train on that one draw, so errors and tests are over agents, "
-        "not over datasets. Differences are paired by seed, with a 95 % interval (a bootstrap; "
-        "Student's under 16 seeds) and a paired t test, adjusted over the table by Holm's method."
+        f"standard error. {_unit(table)}, and a paired t test, adjusted over the table by Holm's "
+        "method."
     )
     if table is not None:
         yield table.markdown()
@@ -68,9 +71,10 @@ def _parts(
     yield "## The situation"
     yield asked(held)
     yield "## How it was made"
+    more = " and those beside it, one a draw" if table is not None and table.draws > 1 else ""
     yield (
-        f"Seed {markdown.escaped(str(held.get('seed')))}. Every return is in `returns.csv`, and "
-        "every setting in `evaluation.json`."
+        f"Seed {markdown.escaped(str(held.get('seed')))}. Every return is in `returns.csv`{more}, "
+        "and every setting in `evaluation.json`."
     )
     if results is not None:
         about = results[1]
@@ -83,6 +87,21 @@ def _parts(
             ("what", "which"),
             [(markdown.escaped(str(k)), markdown.escaped(str(v))) for k, v in rows.items()],
         )
+
+
+def _unit(table: Table | None) -> str:
+    """Return what errors and intervals are over."""
+    if table is not None and table.draws > 1:
+        return (
+            f"The same seeds train on each of {table.draws} draws, and errors and tests are over "
+            "these datasets, not over agents. Differences are paired by draw and seed, with a 95 % "
+            "interval (a bootstrap of datasets and the agents in each; Student's under 16 draws)"
+        )
+    return (
+        "All agents train on that one draw, so errors and tests are over agents, not over "
+        "datasets. Differences are paired by seed, with a 95 % interval (a bootstrap; Student's "
+        "under 16 seeds)"
+    )
 
 
 def _results(folder: Path) -> tuple[Table, dict[str, Any]] | None:

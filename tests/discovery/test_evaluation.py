@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import envs
 import mpo
 from discovery import config
-from discovery.evidence import Store, Table, evaluate, tune, tuned_file, tuning
+from discovery.config.sections import SEEDS
+from discovery.evidence import Store, Table, evaluate, statistics, tune, tuned_file, tuning
 from discovery.evidence import evaluation as folder
 from discovery.evidence.contest import all_measures, measures
 from discovery.evidence.evaluation import Evaluation, earlier, run
@@ -29,6 +30,7 @@ from discovery.evidence.tuned_file import read_tuned, tuned_into
 from discovery.evidence.tuning import BOXES, EACH, KEPT, Tuned, explore
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted
+from discovery.report.evaluation import page as reported
 from discovery.search import situation, streams
 from discovery.search.cohort import Cohort, actions
 from discovery.search.search import Search
@@ -427,6 +429,66 @@ def test_a_finished_evaluation_is_read_and_not_made_again(tiny, tmp_path):
     other = config.changed(tiny, {"training.hyper.updates": 3})
     assert earlier(asked_of(other, "orpo"), tmp_path) is None
     assert earlier(asked_of(tiny, "orpo"), tmp_path / "none") is None
+
+
+def test_draws_of_the_data_are_the_unit_where_there_are_several(tiny, tmp_path):
+    """The same agents on each, paired; the first draw is the evaluation that there was before."""
+    one = run(asked_of(tiny, "orpo", "sft"), tmp_path, lambda text: None)
+    said: list[str] = []
+    asked = dataclasses.replace(asked_of(tiny, "orpo", "sft"), draws=3)
+    table = run(asked, tmp_path, said.append)
+    assert said[1:] == [
+        f"{name}: 0 of 2 seeds done on draw {draw} of 3"
+        for draw in (2, 3)
+        for name in ("orpo", "sft")
+    ]
+    stores = folder.stores(tmp_path, 3)
+    values = np.stack([[s.returns([n], [0, 1])[n] for s in stores] for n in ("orpo", "sft")])
+    assert len({*values.ravel()}) == values.size, "each draw is another dataset"
+    gap = statistics.estimate(values[1] - values[0])
+    row = table.rows[1]
+    assert (gap.unit, gap.units) == (table.resampled, 3) == ("datasets", 3)
+    assert (row.gap.mean, row.gap.low, row.gap.high, row.gap.p) == (
+        gap.mean,
+        gap.low,
+        gap.high,
+        gap.p,
+    )
+    means = values[1].mean(axis=1)
+    assert row.mean.mean == pytest.approx(means.mean())
+    assert row.mean.standard_error == pytest.approx(np.std(means, ddof=1) / np.sqrt(3))
+    assert "95 % over 3 datasets" in table.columns()
+    held = json.loads((tmp_path / "results.json").read_text())
+    assert (held["resampled"], held["draws"]) == ("datasets", 3)
+    assert [own["seed"] % SEEDS for own in held["data"]] == [0, 1, 2]
+    assert len({own["fingerprint"] for own in held["data"]}) == 3
+    said.clear()
+    assert run(asked, tmp_path, said.append) == Table.from_json(held) == table
+    assert said == []
+    assert "over these datasets, not over agents" in "".join(reported(tmp_path).parts)
+    assert run(asked_of(tiny, "orpo", "sft"), tmp_path, lambda text: None) == one
+    assert json.loads((tmp_path / "results.json").read_text())["resampled"] == "agents"
+
+
+@pytest.mark.parametrize("draws", [4, 20])
+def test_agents_of_a_dataset_are_not_counted_as_datasets(draws):
+    """Luck of a draw that all its agents share widens the interval, as it should."""
+    rng = np.random.default_rng(0)
+    luck = rng.normal(0, 5, (draws, 1))
+    values = luck + rng.normal(0, 0.1, (draws, 8))
+    table = Table.of({"a": np.zeros((draws, 8)), "b": values})
+    gap, flat = table.rows[1].gap, statistics.difference(values.ravel(), np.zeros(draws * 8))
+    assert gap.mean == pytest.approx(flat.mean)
+    assert gap.high - gap.low > 2 * (flat.high - flat.low)
+
+
+def test_what_cannot_be_drawn_several_times_says_so(tiny, tmp_path):
+    asked = asked_of(tiny, "orpo")
+    two = config.changed(tiny, {"data": [{"kind": "base"}, {"kind": "noisy"}]})
+    for described, draws, match in ((two, 2, "has 2 datasets"), (tiny, 0, "draws is 0")):
+        with pytest.raises(RequestError, match=match):
+            run(dataclasses.replace(asked, config=described, draws=draws), tmp_path / "e", print)
+    assert not (tmp_path / "e").exists()
 
 
 def test_a_table_survives_json_with_what_failed():
