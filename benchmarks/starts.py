@@ -121,7 +121,8 @@ def _start(
             os.killpg(process.pid, signal.SIGKILL)
     used = os.wait4(process.pid, 0)[2]
     process.returncode = 0  # it is gone: nobody need wait for it again
-    return taken, used.ru_utime + used.ru_stime, (said.strip().splitlines() or ["nothing"])[0].strip()[:60]
+    line = (said.strip().splitlines() or ["nothing"])[0].strip()
+    return taken, used.ru_utime + used.ru_stime, line[:60]
 
 
 def _read_out(output: int, until: float) -> None:
