@@ -237,7 +237,8 @@ def said_of_hopper() -> str:
 
 SEARCHES = {
     "quick-on-policy": "bandit-on-policy",
-    "quick-regime": "bandit-regime",
+    "quick-regime": "bandit-regime-equal",
+    "quick-regime --set training.regime.budget=1920": "bandit-regime",
     "quick-zeroth-order": "bandit-zeroth-order",
     "hopper-small-iterative": "hopper-iterative",
 }
