@@ -28,7 +28,7 @@ def measure(folder: Path, trials: int, parts: tuple[str, ...] = PARTS) -> Iterat
     jobs = [search(folder), training()]
     run = folder / "run"
     discover(tuned(), run, quiet=True)
-    few = max(trials // 8, 1)
+    few = max(trials // 16, 1)
     places = (folder / f"place-{number}" for number in range(1000))
 
     def place() -> Path:
