@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from discovery.config import Config
-from discovery.evidence import stage
-from discovery.evidence.contest import all_measures, evaluate
-from discovery.evidence.returns import Store
+from discovery.evidence import authors, stage
+from discovery.evidence.contest import CHUNK, all_measures, evaluate, measures
+from discovery.evidence.returns import BY_MEAN, Store
 from discovery.evidence.table import Table
 from discovery.host.processes import all_devices, machine
 from discovery.host.stopping import Interrupted, asked_to_stop
@@ -129,13 +129,15 @@ def _run(asked: Evaluation, out: Path | None, say: Say) -> Table:
         for name in asked.contestants
         for seed in seeds
     )
-    before = earlier(asked, out) if known and out is not None else None
+    held = _held(asked, out) if known and out is not None else None
+    by_mean = {} if held is None else dict(held.by_mean_levels)
     if not known:
-        _train(asked, kept, out, say)
+        by_mean = authors.levels(_train(asked, kept, out, say))
     usual = {name: "default" if name in OBJECTIVES else "" for name in asked.contestants}
     notes = {**usual, **asked.notes}  # one that was found brings its own settings
-    levels = _levels(asked.drawn()) if before is None else before.levels
-    table = Table.stored(kept, [*asked.contestants], seeds, levels, notes)
+    before = held if held is not None and held.draws == asked.draws else None
+    levels = authors.levels(_earned(asked.drawn())) if before is None else before.levels
+    table = Table.stored(kept, [*asked.contestants], seeds, levels, notes, by_mean)
     if out is not None and (before is None or table.as_json() != before.as_json()):
         _write(asked, table, out, made_of(asked) if before is None else _told(out).get("data"))
     return table
@@ -150,11 +152,16 @@ def stores(out: Path | None, draws: int) -> list[Store]:
 
 def earlier(asked: Evaluation, out: Path) -> Table | None:
     """Return the table in `out`, if it is of what is asked; nothing is trained or written."""
+    table = _held(asked, out)
+    return table if table is not None and table.draws == asked.draws else None
+
+
+def _held(asked: Evaluation, out: Path) -> Table | None:
+    """Return the table in `out`, if it is of what is asked, on however many draws of the data."""
     held = claim(out).read()
     if held is None or not (out / RESULTS).exists() or claim(out).changes(wanted(asked), held):
         return None
-    table = read_table(out)
-    return table if table.draws == asked.draws else None
+    return read_table(out)
 
 
 def read_table(out: Path) -> Table:
@@ -176,8 +183,15 @@ def devices(out: Path) -> str:
     return _told(out).get("devices") or ""
 
 
-def _train(asked: Evaluation, stores: Sequence[Store], out: Path | None, say: Say) -> None:
-    """Train and measure the agents that the store of a draw of the data does not have."""
+def _train(
+    asked: Evaluation, stores: Sequence[Store], out: Path | None, say: Say
+) -> dict[str, float]:
+    """Train and measure the agents that the store of a draw of the data does not have.
+
+    Returns:
+      What the authors of the data earn by their mean action, by name; nothing where agents are
+      not measured by it.
+    """
     kept = "nothing was kept, as no --out was given" if out is None else "the same command goes on"
     with asked_to_stop() as stop:
         where = ""
@@ -190,13 +204,14 @@ def _train(asked: Evaluation, stores: Sequence[Store], out: Path | None, say: Sa
         say("preparing the data")
         if any(one.path for one in asked.config.data):
             tables = [one.as_json() for one in asked.config.data]
-            ground = user_file.ground(tables, "a draw of the data", "discoveries and tunings do")
-            say(f"agents train on {ground}")
+            told_of = user_file.ground(tables, "a draw of the data", "discoveries and tunings do")
+            say(f"agents train on {told_of}")
         for draw, (config, store) in enumerate(zip(asked.drawn(), stores, strict=True)):
             where = f" on draw {draw + 1} of {asked.draws}" if asked.draws > 1 else ""
+            ground = stage.prepare(config, Purpose.EVALUATION, all_devices())
             evaluate(
                 asked.contestants,
-                stage.prepare(config, Purpose.EVALUATION, all_devices()),
+                ground,
                 streams.key(Purpose.EVALUATION, asked.config.seed),
                 range(asked.seeds),
                 asked.episodes,
@@ -204,6 +219,10 @@ def _train(asked: Evaluation, stores: Sequence[Store], out: Path | None, say: Sa
                 told,
                 asked.action,
             )
+        names, size = _earned([asked.config]), min(CHUNK, asked.seeds)
+        if BY_MEAN not in measures(ground.task, asked.action):
+            return {}
+        return authors.by_mean_action(asked.config, ground, names, asked.episodes, size)
 
 
 def made_of(asked: Evaluation) -> list[dict[str, Any]]:
@@ -235,12 +254,12 @@ def _write(
     treefile.replace(out / "table.md", (table.markdown() + "\n").encode())
 
 
-def _levels(drawn: Sequence[Config]) -> dict[str, float]:
+def _earned(drawn: Sequence[Config]) -> dict[str, float]:
     """Return what the agents that made the data earn, by name; the mean over draws of the data."""
     each = [earned(config, Purpose.EVALUATION) for config in drawn]
     names = dict.fromkeys(name for own in each for name in own)
     found = {name: [own[name] for own in each if name in own] for name in names}
-    return {f"{name}, in the data": float(np.mean(values)) for name, values in found.items()}
+    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 def wanted(asked: Evaluation) -> dict[str, Any]:

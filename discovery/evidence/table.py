@@ -61,12 +61,14 @@ class Table:
         its "mean", where nothing else was measured.
       draws: of the data, on each of which all seeds were trained. If there are several, errors,
         intervals and tests are over them, and not over agents.
+      by_mean_levels: what those of `levels` earn by their mean action, for whom it was measured.
     """
 
     rows: tuple[Row, ...]
     levels: Mapping[str, float]
     action: str = SAMPLED
     draws: int = 1
+    by_mean_levels: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def resampled(self) -> str:
@@ -83,6 +85,7 @@ class Table:
         log_std: Returns | None = None,
         action: str = SAMPLED,
         beside: Mapping[str, Returns] | None = None,
+        by_mean_levels: Mapping[str, float] | None = None,
     ) -> "Table":
         """Return the table of these returns; of what else was measured of the agents, if it was."""
         first, *_ = returns
@@ -109,7 +112,7 @@ class Table:
             for name, own in returns.items()
         )
         draws = len(returns[first]) if returns[first].ndim > 1 else 1
-        return cls(rows, dict(levels or {}), action, draws)
+        return cls(rows, dict(levels or {}), action, draws, dict(by_mean_levels or {}))
 
     @classmethod
     def stored(
@@ -119,6 +122,7 @@ class Table:
         seeds: Sequence[int],
         levels: Mapping[str, float] | None = None,
         notes: Mapping[str, str] | None = None,
+        by_mean_levels: Mapping[str, float] | None = None,
     ) -> "Table":
         """Return the table of what is known of all these agents; of those of several draws of the
         data, where there is a store for each.
@@ -130,9 +134,14 @@ class Table:
         spread = found.get(LOG_STD)
         beside = {measure: own for measure, own in found.items() if measure not in MEASURES}
         if RETURN not in found:
-            return cls.of(found[BY_MEAN], levels, notes, log_std=spread, action=MEAN)
+            own = found[BY_MEAN]
+            return cls.of(
+                own, levels, notes, log_std=spread, action=MEAN, by_mean_levels=by_mean_levels
+            )
         by_mean = found.get(BY_MEAN)
-        return cls.of(found[RETURN], levels, notes, by_mean, spread, beside=beside)
+        return cls.of(
+            found[RETURN], levels, notes, by_mean, spread, SAMPLED, beside, by_mean_levels
+        )
 
     def columns(self) -> tuple[str, ...]:
         """Return the titles of the columns."""
@@ -163,7 +172,17 @@ class Table:
             yield tuple(texts)
         blank = [""] * (len(self.columns()) - 3)
         for name, value in self.levels.items():
-            yield (name, "", number(value), *blank)
+            yield (name, "", number(value), *self._by_mean(name, blank))
+        for name, value in self.by_mean_levels.items():
+            if first.by_mean is None:
+                yield (f"{name}, by mean action", "", number(value), *blank)
+
+    def _by_mean(self, name: str, blank: list[str]) -> list[str]:
+        """Return the cells of a level after its own: what it earns by the mean action, if known."""
+        if self.rows[0].by_mean is None or name not in self.by_mean_levels:
+            return blank
+        column = self.columns().index("by mean action") - 3
+        return [*blank[:column], number(self.by_mean_levels[name]), *blank[column + 1 :]]
 
     def markdown(self) -> str:
         """Return the table as Markdown."""
@@ -182,7 +201,9 @@ class Table:
         ]
         action = {} if self.action == SAMPLED else {"action": self.action}
         draws = {} if self.draws == 1 else {"draws": self.draws}
-        return {"rows": strict(rows), "levels": dict(self.levels), **action, **draws}
+        by_mean = {"by_mean_levels": dict(self.by_mean_levels)} if self.by_mean_levels else {}
+        levels = strict({"levels": dict(self.levels), **by_mean})
+        return {"rows": strict(rows), **levels, **action, **draws}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Table":
@@ -201,7 +222,8 @@ class Table:
             for held in values["rows"]
         )
         action, draws = values.get("action", SAMPLED), int(values.get("draws", 1))
-        return cls(rows, dict(values["levels"]), action, draws)
+        by_mean = {n: float(own) for n, own in values.get("by_mean_levels", {}).items()}
+        return cls(rows, dict(values["levels"]), action, draws, by_mean)
 
 
 def _together(

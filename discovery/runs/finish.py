@@ -9,13 +9,14 @@ from discovery.config import Config
 from discovery.evidence import (
     Store,
     Tuned,
+    authors,
     contestants,
     evaluate,
     stage,
     trajectory,
     tuning,
 )
-from discovery.evidence.contest import all_measures
+from discovery.evidence.contest import CHUNK, all_measures
 from discovery.evidence.returns import BY_MEAN, LOG_STD, MEASURES, RETURN
 from discovery.evidence.tuned_file import tuned_into
 from discovery.host.processes import all_devices, machine, primary
@@ -60,7 +61,10 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         store,
         told=lambda name, done, seeds: watcher.phase(f"evaluating {name}, seed {done} of {seeds}"),
     )
-    authors = situation.earned(config, Purpose.EVALUATION)
+    earned, by_mean = situation.earned(config, Purpose.EVALUATION), dict[str, float]()
+    if BY_MEAN in all_measures(ground.task):
+        size = min(CHUNK, asked.seeds)
+        by_mean = authors.by_mean_action(config, ground, earned, asked.episodes, size)
     beside = {
         path: float(paths.get(algorithm, path))
         for path in config.family.paths or ()
@@ -72,7 +76,8 @@ def finish(search: Search, progress: Progress, watcher: Watcher, folder: Folder)
         selected=selected,
         candidates=candidates,
         returns=measured[RETURN],
-        authors=authors,
+        authors=earned,
+        authors_by_mean=by_mean,
         tuned=tuned,
         trajectory=seen,
         beside=beside,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import mpo
-from discovery.evidence import Returns, Table, Tuned
+from discovery.config.sections import SAMPLED
+from discovery.evidence import Returns, Table, Tuned, authors
 from discovery.evidence.statistics import Mean
 from discovery.evidence.trajectory import Trajectory
 from discovery.runs.folder import Folder
@@ -39,6 +40,7 @@ class Result:
       data: what each dataset is that the comparison is on, as `situation.described` says; empty in
         results from before that was kept.
       authors: mean return of the agents that made the data, by name.
+      authors_by_mean: what they earn by their mean action; empty, where it was not measured.
       tuned: settings of the objectives it was compared with, if they were tuned.
       trajectory: of an agent trained under `objective` on the data of the search; `None` in a
         result that was read from a folder, where it has a file of its own.
@@ -58,19 +60,24 @@ class Result:
     measured: Mapping[str, Returns] = field(default_factory=dict)
     stage: Mapping[str, Any] = field(default_factory=dict)
     data: Sequence[Mapping[str, Any]] = ()
+    authors_by_mean: Mapping[str, float] = field(default_factory=dict)
 
     def table(self) -> Table:
         """Return the comparison: differences are to the first objective it was against."""
         first, *others = (name for name in self.returns if name != FOUND)
         order = (first, FOUND, *others)
-        levels = {f"{name}, in the data": value for name, value in self.authors.items()}
+        levels, by_mean_levels = (
+            authors.levels(dict(own)) for own in (self.authors, self.authors_by_mean)
+        )
         notes = {name: "tuned" if name in self.tuned else "default" for name in (first, *others)}
         returns, by_mean, log_std = (
             {name: found[name] for name in order} if found else None
             for found in (self.returns, self.by_mean, self.log_std)
         )
         assert returns is not None
-        return Table.of(returns, levels, notes, by_mean, log_std, beside=self.measured)
+        return Table.of(
+            returns, levels, notes, by_mean, log_std, SAMPLED, self.measured, by_mean_levels
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the objective and the trajectory as plain JSON values."""
@@ -98,6 +105,11 @@ class Result:
                 else {}
             ),
             "authors": dict(self.authors),
+            **(
+                {"authors_by_mean_action": dict(self.authors_by_mean)}
+                if self.authors_by_mean
+                else {}
+            ),
             **({"stage": dict(self.stage)} if self.stage else {}),
             **({"data": [dict(one) for one in self.data]} if self.data else {}),
             "tuned": {name: one.as_json() for name, one in self.tuned.items()},
@@ -130,6 +142,9 @@ def found(folder: Folder) -> Result:
             measured={name: _arrays(own) for name, own in held.get("measured", {}).items()},
             stage=held.get("stage", {}),
             data=held.get("data", ()),
+            authors_by_mean={
+                name: float(value) for name, value in held.get("authors_by_mean_action", {}).items()
+            },
         )
         _check(result)
         return result

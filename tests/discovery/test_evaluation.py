@@ -21,7 +21,7 @@ import envs
 import mpo
 from discovery import config
 from discovery.config.sections import SEEDS
-from discovery.evidence import Store, Table, evaluate, statistics, tune, tuned_file, tuning
+from discovery.evidence import Store, Table, authors, evaluate, statistics, tune, tuned_file, tuning
 from discovery.evidence import evaluation as folder
 from discovery.evidence.contest import all_measures, measures
 from discovery.evidence.evaluation import Evaluation, earlier, run
@@ -604,6 +604,38 @@ def test_what_a_task_measures_beside_returns_is_kept_and_shown(ground, tmp_path)
     assert all(len(line) == len(table.columns()) for line in table.cells())
     assert Table.from_json(json.loads(json.dumps(table.as_json()))) == table
     assert measures(Paced(), "mean") == all_measures(Paced(), "mean")
+
+
+def test_authors_of_the_data_are_measured_by_their_mean_action_too(tiny, tmp_path):
+    """Beside what they earn in the data, by the program that measured the agents; no other."""
+    table = run(asked_of(tiny, "orpo"), tmp_path, lambda text: None)
+    assert (
+        {*table.by_mean_levels} == {*table.levels} == {"expert, in the data", "novice, in the data"}
+    )
+    for name, value in table.by_mean_levels.items():
+        assert value > table.levels[name], "it is the noise that costs a walker in the plane"
+    (line,) = (line for line in table.cells() if line[0] == "expert, in the data")
+    shown = dict(zip(table.columns(), line, strict=True))
+    assert shown["by mean action"] == statistics.number(table.by_mean_levels["expert, in the data"])
+    assert Table.from_json(json.loads(json.dumps(table.as_json()))) == table
+    alone = dataclasses.replace(asked_of(tiny, "orpo"), action="mean")
+    texts = {line[0] for line in run(alone, None, lambda text: None).cells()}
+    assert "expert, in the data, by mean action" in texts
+    sampled = dataclasses.replace(asked_of(tiny, "orpo"), action="sampled")
+    assert not run(sampled, None, lambda text: None).by_mean_levels
+
+
+def test_authors_are_measured_by_the_program_of_the_agents(tiny, ground):
+    cohort = Cohort(ground, 2)
+    keys = jax.random.split(jax.random.key(0), 2)
+    orpo = stacked([ground.algorithm(mpo.objective("orpo"))], each=2)
+    cohort.measure(cohort.trained(orpo, keys), "mean")
+    before = cohort.compilations()["score"]
+    both = authors.by_mean_action(tiny, ground, ["expert", "novice", "nobody"], 2, 2)
+    one = authors.by_mean_action(tiny, ground, ["novice"], 2, 2)
+    assert cohort.compilations()["score"] == before
+    assert [*both] == ["expert", "novice"]
+    assert one["novice"] == both["novice"], "over the same episodes, whoever else is there"
 
 
 def test_tokens_have_no_mean():
