@@ -27,7 +27,8 @@ ROOM = 200
 def contexts() -> "multiprocessing.context.ForkServerContext":
     """Return how processes are started: each as a copy of one that has imported this module."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    # Of `mpo` its parts, too, which would otherwise be imported by every process when it asks.
+    context.set_forkserver_preload([__name__, "mpo.artifact", "mpo.objectives"])
     return context
 
 
