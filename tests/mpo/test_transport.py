@@ -119,6 +119,7 @@ class _Four:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sweep
 def test_training_sorts_its_minibatches(name):
     task, rng = envs.task("token_bandit", vocabulary=10, horizon=4), np.random.default_rng(0)
     ref_logp = jnp.array(rng.normal(-9, 2, (4, 2)), jnp.float32)
