@@ -51,7 +51,8 @@ def held_by_another(jobs: list[Job], folder: Path) -> Row:
             if status != 2 or _files(held) != before:
                 yield Ended("surprise", f"{words[0]}: status {status}, {said[-200:]}")
             else:
-                yield refusal(said)
+                told = said.rfind("discovery: ")  # before it may stand what is being done
+                yield refusal(said[told:] if told >= 0 else "")
 
     try:
         return Row.of(
