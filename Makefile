@@ -7,7 +7,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/bytecode
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	-c constraints.txt
 
-# Which fortieth of the slow tests, and sixteenth of the sweeps, `make test` runs: others each commit.
+# Which part of the slow tests and of the sweeps `make test` runs: others each commit.
 ROTATE := $(shell printf '%d' 0x$$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0))
 
 .PHONY: discover test test-all test-fast check benchmark compatibility figures site clean

@@ -40,9 +40,9 @@ hypothesis.settings.register_profile("project", deadline=None, max_examples=25, 
 hypothesis.settings.load_profile("project")
 
 
-PARTS = 40
+PARTS = 60
 """Into how many parts the slow tests are cut, of which `make test` runs one."""
-SWEEP = 16
+SWEEP = 24
 """Into how many the cases of a sweep are cut, likewise."""
 
 

@@ -74,7 +74,7 @@ def responses(task, number=6):
 
 
 @pytest.mark.parametrize("discrete", [True, False])
-@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("noise", [0.0, pytest.param(0.3, marks=pytest.mark.sweep)])
 def test_an_environment_like_gymnaxs_earns_what_it_should(discrete, noise):
     task = OnALine(discrete=discrete, noise=noise)
     assert isinstance(task.policy, CategoricalPolicy if discrete else GaussianPolicy)
@@ -97,6 +97,7 @@ def test_an_environment_like_gymnaxs_earns_what_it_should(discrete, noise):
             assert np.std(by - acts[:length]) > 0.01
 
 
+@pytest.mark.sweep
 def test_one_start_is_one_luck():
     task = OnALine(noise=0.5)
     params = task.policy.init(jax.random.key(0))
@@ -168,6 +169,7 @@ def test_data_with_an_action_that_there_is_not_are_refused(action):
             check_fit(wrong, task, "it")
 
 
+@pytest.mark.sweep
 def test_data_of_it_can_be_laid_out():
     task = OnALine()
     params = task.policy.init(jax.random.key(0))

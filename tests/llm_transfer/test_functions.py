@@ -46,6 +46,7 @@ def test_a_loss_of_tensors_is_the_loss_of_arrays(tmp_path):
         np.testing.assert_allclose(its, mine, rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.sweep
 def test_an_agent_trained_by_it_is_the_same(tmp_path):
     described = discovery.describe(
         "quick",

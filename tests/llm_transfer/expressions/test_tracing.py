@@ -64,7 +64,7 @@ class Power(mpo.Potential):
         return jnp.exp(self.power * jnp.minimum(log_x, 1.0)) + log_x
 
 
-@pytest.mark.parametrize("to", exporting.TARGETS)
+@pytest.mark.parametrize("to", ["torch", "jax", "numpy"])
 @pytest.mark.parametrize("steep", [True, False])
 @pytest.mark.sweep
 def test_a_strangers_loss_is_exported_and_proven(to, steep):
