@@ -14,43 +14,41 @@
 Nothing is imported before it is asked for; `discovery.__all__` has the names.
 """
 
-import importlib
 from typing import Any, Final
 
+from mpo import lazy
+
 _WHERE: Final = {
-    "Config": "config:Config",
-    "Grid": "evidence.landscape:Grid",
-    "Table": "evidence.table:Table",
-    "algorithm": "front:algorithm",
-    "authors": "front:authors",
-    "dataset": "front:dataset",
-    "describe": "front:describe",
-    "discover": "runs.discover:discover",
-    "draw": "evidence.landscape:draw",
-    "draw_front": "closed_form.figure:draw",
-    "earn": "front:earn",
-    "evaluate": "front:evaluate",
-    "fit": "closed_form.fitting:fit",
-    "landscape": "evidence.landscape:landscape",
-    "load": "front:load",
-    "markdown_table": "evidence.markdown:table",
-    "mean": "evidence.statistics:mean",
-    "prepare": "front:prepare",
-    "presets": "config:presets",
-    "record": "front:record",
-    "search_curve": "evidence.figures:search_curve",
-    "seeds_chart": "evidence.figures:seeds_chart",
-    "start": "front:start",
-    "train": "front:train",
-    "tune": "front:tune",
-    "verdict": "report:verdict",
+    "Config": "discovery.config",
+    "Grid": "discovery.evidence.landscape",
+    "Table": "discovery.evidence.table",
+    "algorithm": "discovery.front",
+    "authors": "discovery.front",
+    "dataset": "discovery.front",
+    "describe": "discovery.front",
+    "discover": "discovery.runs.discover",
+    "draw": "discovery.evidence.landscape",
+    "draw_front": "discovery.closed_form.figure:draw",
+    "earn": "discovery.front",
+    "evaluate": "discovery.front",
+    "fit": "discovery.closed_form.fitting",
+    "landscape": "discovery.evidence.landscape",
+    "load": "discovery.front",
+    "markdown_table": "discovery.evidence.markdown:table",
+    "mean": "discovery.evidence.statistics",
+    "prepare": "discovery.front",
+    "presets": "discovery.config",
+    "record": "discovery.front",
+    "search_curve": "discovery.evidence.figures",
+    "seeds_chart": "discovery.evidence.figures",
+    "start": "discovery.front",
+    "train": "discovery.front",
+    "tune": "discovery.front",
+    "verdict": "discovery.report",
 }
 
 __all__ = list(_WHERE)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _WHERE[name].partition(":")
-    return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    return lazy.attribute(__name__, _WHERE, name)

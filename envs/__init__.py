@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from envs.registry import register_task, task, tasks
 
 _WHERE: Final = {
-    "Defaults": "base",
-    "Response": "base",
-    "Task": "base",
-    "register_task": "registry",
-    "task": "registry",
-    "tasks": "registry",
+    "Defaults": "envs.base",
+    "Response": "envs.base",
+    "Task": "envs.base",
+    "register_task": "envs.registry",
+    "task": "envs.registry",
+    "tasks": "envs.registry",
 }
 
 __all__ = ["Defaults", "Response", "Task", "register_task", "task", "tasks"]

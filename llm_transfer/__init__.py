@@ -8,8 +8,9 @@ The only package that imports torch; install it with the [llm] extra. JAX, LaTeX
 exported, and closed forms fitted, without it.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
+
+from mpo import lazy
 
 if TYPE_CHECKING:
     from discovery.closed_form.fitting import fit
@@ -28,6 +29,4 @@ __all__ = ["TorchLoss", "export", "fit", "torch_loss"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_WHERE[name]), name)
+    return lazy.attribute(__name__, _WHERE, name)

@@ -12,14 +12,16 @@ def attribute(package: str, where: Mapping[str, str], name: str) -> Any:
 
     Args:
       package: whose `__getattr__` asks.
-      where: the module below the package that each public name is in.
+      where: the module that each public name is in, and after a colon its name there, if that is
+        another.
       name: a public name, or a module of the package.
 
     Raises:
       AttributeError: it is neither.
     """
     if name in where:
-        value = getattr(importlib.import_module(f"{package}.{where[name]}"), name)
+        module, _, other = where[name].partition(":")
+        value = getattr(importlib.import_module(module), other or name)
     elif not name.startswith("_") and importlib.util.find_spec(f"{package}.{name}"):
         value = importlib.import_module(f"{package}.{name}")
     else:
