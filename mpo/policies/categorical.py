@@ -1,13 +1,12 @@
 """A policy that chooses one of several actions: a tanh network gives their logits."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mpo.policies.gaussian import layers, network
+from mpo.policies.network import Observing, layers, network
 from mpo.pytree import pytree
 from mpo.settings import Kept
 
@@ -24,7 +23,7 @@ class CategoricalParams:
 
 
 @dataclass(frozen=True)
-class CategoricalPolicy:
+class CategoricalPolicy(Observing[CategoricalParams]):
     """π(a|s) = softmax(z(s))[a], z a tanh network of the normalised observation.
 
     Attributes:
@@ -46,19 +45,6 @@ class CategoricalPolicy:
             observation_mean=jnp.zeros(self.observation_size),
             observation_std=jnp.ones(self.observation_size),
         )
-
-    def normalised(
-        self, params: CategoricalParams, mean: Float[Array, " obs"], std: Float[Array, " obs"]
-    ) -> CategoricalParams:
-        """Return the parameters with another observation normaliser: z sees (s − mean) / std."""
-        return dataclasses.replace(params, observation_mean=mean, observation_std=std)
-
-    def trained(self, params: CategoricalParams) -> CategoricalParams:
-        """Return of each array whether training moves it: all but the observation normaliser."""
-        moved: CategoricalParams = jax.tree_util.tree_map_with_path(
-            lambda path, leaf: path[0].name not in ("observation_mean", "observation_std"), params
-        )
-        return moved
 
     def log_prob(
         self,

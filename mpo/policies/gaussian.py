@@ -1,15 +1,14 @@
 """A Gaussian policy over continuous actions: a tanh network and one log-std per action."""
 
 import dataclasses
-import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mpo.policies.network import Observing, layers, network, trailing
 from mpo.pytree import pytree
 from mpo.settings import Kept
 
@@ -33,7 +32,7 @@ class GaussianParams:
 
 
 @dataclass(frozen=True)
-class GaussianPolicy:
+class GaussianPolicy(Observing[GaussianParams]):
     """π(a|s) = N(a; μ(s), diag(e^{2 log_std})), μ a tanh network of the normalised observation.
 
     Attributes:
@@ -59,19 +58,6 @@ class GaussianPolicy:
             observation_std=jnp.ones(self.observation_size),
         )
 
-    def normalised(
-        self, params: GaussianParams, mean: Float[Array, " obs"], std: Float[Array, " obs"]
-    ) -> GaussianParams:
-        """Return the parameters with another observation normaliser: μ sees (s − mean) / std."""
-        return dataclasses.replace(params, observation_mean=mean, observation_std=std)
-
-    def trained(self, params: GaussianParams) -> GaussianParams:
-        """Return of each array whether training moves it: all but the observation normaliser."""
-        moved: GaussianParams = jax.tree_util.tree_map_with_path(
-            lambda path, leaf: path[0].name not in ("observation_mean", "observation_std"), params
-        )
-        return moved
-
     def mean(
         self, params: GaussianParams, observation: Float[Array, "*batch obs"]
     ) -> Float[Array, "*batch act"]:
@@ -93,7 +79,7 @@ class GaussianPolicy:
         action: Float[Array, "*batch act"],
     ) -> Float[Array, "*batch"]:
         """Return log π(a|s) of each observation and action, as a density (it can exceed 0)."""
-        log_std = _trailing(params.log_std, action)
+        log_std = trailing(params.log_std, action)
         scaled = (action - self.mean(params, observation)) * jnp.exp(-log_std)
         return jnp.sum(-0.5 * jnp.square(scaled) - log_std - _LOG_SQRT_TWO_PI, axis=-1)
 
@@ -103,41 +89,4 @@ class GaussianPolicy:
         """Draw an action for each observation."""
         mean = self.mean(params, observation)
         noise = jax.random.normal(key, mean.shape, mean.dtype)
-        return mean + noise * _trailing(jnp.exp(params.log_std), mean)
-
-
-def layers(
-    key: PRNGKeyArray, sizes: tuple[int, ...]
-) -> tuple[tuple[Float[Array, "_ _"], ...], tuple[Float[Array, " _"], ...]]:
-    """Draw orthogonal weights of a network, the output layer's small; biases are zero."""
-    gains = (math.sqrt(2.0),) * (len(sizes) - 2) + (0.01,)
-    keys = jax.random.split(key, len(gains))
-    kernels = tuple(
-        jax.nn.initializers.orthogonal(gain)(k, shape)
-        for gain, k, shape in zip(gains, keys, itertools.pairwise(sizes), strict=True)
-    )
-    return kernels, tuple(jnp.zeros(size) for size in sizes[1:])
-
-
-def network(params: Any, observation: Float[Array, "*batch obs"]) -> Float[Array, "*batch out"]:
-    """Return what a tanh network says of the normalised observation.
-
-    Args:
-      params: with the `kernels`, `biases`, `observation_mean` and `observation_std` of
-        `GaussianParams`.
-      observation: of one step, or of many.
-    """
-    centre = jax.lax.stop_gradient(params.observation_mean)
-    spread = jax.lax.stop_gradient(params.observation_std)
-    x = (observation - _trailing(centre, observation)) / _trailing(spread, observation)
-    *hidden, last = zip(params.kernels, params.biases, strict=True)
-    for kernel, bias in hidden:
-        y = x @ kernel
-        x = jnp.tanh(y + _trailing(bias, y))
-    y = x @ last[0]
-    return y + _trailing(last[1], y)
-
-
-def _trailing(vector: Array, like: Array) -> Array:
-    """Give `vector` the rank of `like`, aligned at the last axis."""
-    return jnp.expand_dims(vector, tuple(range(like.ndim - 1)))
+        return mean + noise * trailing(jnp.exp(params.log_std), mean)
