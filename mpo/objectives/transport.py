@@ -23,25 +23,11 @@ from mpo.pytree import pytree
 Pairs = Float[Array, "B 2"]
 
 
-@final
-@pytree
 @dataclass(frozen=True, kw_only=True)
-class AOT(Referring):
-    """-log σ(β (Δ log π - Δ log π_ref)), both sorted over the minibatch: alignment by transport.
+class _Sorted(Referring):
+    """DPO of a minibatch that was paired anew."""
 
-    (Melnyk et al., 2024, for pairs; TRL's `aot`.) The gap between chosen and rejected, Δ log π, is
-    to be above that of the reference as a distribution, and not pair by pair.
-    """
-
-    name: ClassVar = "aot"
     whole: ClassVar = True
-
-    @override
-    def paired(self, batch: Comparison, weight: Weight = None) -> tuple[Comparison, Weight]:
-        logp, ref_logp = _ends(self, batch)
-        order = _upwards(logp[:, 0] - logp[:, 1], weight)
-        ref_order = _upwards(ref_logp[:, 0] - ref_logp[:, 1], weight)
-        return _made(logp[order], ref_logp[ref_order]), _taken(weight, order)
 
     @override
     def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
@@ -51,7 +37,27 @@ class AOT(Referring):
 @final
 @pytree
 @dataclass(frozen=True, kw_only=True)
-class AOTUnpaired(Referring):
+class AOT(_Sorted):
+    """-log σ(β (Δ log π - Δ log π_ref)), both sorted over the minibatch: alignment by transport.
+
+    (Melnyk et al., 2024, for pairs; TRL's `aot`.) The gap between chosen and rejected, Δ log π, is
+    to be above that of the reference as a distribution, and not pair by pair.
+    """
+
+    name: ClassVar = "aot"
+
+    @override
+    def paired(self, batch: Comparison, weight: Weight = None) -> tuple[Comparison, Weight]:
+        logp, ref_logp = _ends(self, batch)
+        order = _upwards(logp[:, 0] - logp[:, 1], weight)
+        ref_order = _upwards(ref_logp[:, 0] - ref_logp[:, 1], weight)
+        return _made(logp[order], ref_logp[ref_order]), _taken(weight, order)
+
+
+@final
+@pytree
+@dataclass(frozen=True, kw_only=True)
+class AOTUnpaired(_Sorted):
     """-log σ(β (r_w - r_l)), both sorted over the minibatch: unpaired alignment by transport.
 
     (Melnyk et al., 2024; TRL's `aot_unpaired`.) The chosen responses are to be above the rejected
@@ -59,7 +65,6 @@ class AOTUnpaired(Referring):
     """
 
     name: ClassVar = "aot_unpaired"
-    whole: ClassVar = True
 
     @override
     def paired(self, batch: Comparison, weight: Weight = None) -> tuple[Comparison, Weight]:
@@ -69,10 +74,6 @@ class AOTUnpaired(Referring):
         order = jnp.stack(orders, axis=1)
         made = [jnp.take_along_axis(one, order, axis=0) for one in (logp, ref_logp)]
         return _made(*made), _taken(weight, orders[0])
-
-    @override
-    def loss(self, c: Comparison, progress: Float[Array, ""]) -> Loss:
-        return -log_sigmoid(self.pulled(c))
 
 
 def _ends(objective: Objective, batch: Comparison) -> tuple[Pairs, Pairs]:
