@@ -12,8 +12,6 @@ the devices are settled.
 import importlib.metadata
 import sys
 from collections.abc import Iterable
-from pathlib import Path
-from types import ModuleType
 
 from mpo import modules
 
@@ -28,11 +26,6 @@ def load(names: Iterable[str]) -> None:
     """
     for name in names:
         modules.module(name, "plugin")
-
-
-def module(path: str) -> ModuleType:
-    """Return the module of a file that ends in .py, imported once in a process."""
-    return modules.from_file(Path(path), "plugin")
 
 
 def load_installed() -> None:

@@ -5,6 +5,7 @@ print(markdown(rows))
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def measure(folder: Path, trials: int, parts: tuple[str, ...] = PARTS) -> Iterat
     run = folder / "run"
     discover(tuned(), run, quiet=True)
     few = max(trials // 16, 1)
-    places = (folder / f"place-{number}" for number in range(1000))
+    places = (folder / f"place-{number}" for number in itertools.count())
 
     def place() -> Path:
         own = next(places)

@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 from typing_extensions import override
 
 import mpo
-from discovery import plugins
+from mpo import modules
 from mpo.comparison import Comparison
 from mpo.errors import RequestError
 from mpo.objectives import OBJECTIVES, Objective
@@ -76,7 +76,7 @@ def find(loss: str) -> Found:
 def _in_file(path: Path) -> Found:
     before = {*OBJECTIVES}
     try:
-        module = plugins.module(str(path))
+        module = modules.from_file(path, "loss")
     except (RequestError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
