@@ -47,7 +47,7 @@ COMMANDS = (
     "export orpo --to jax",
     f"evaluate {REACH} --seeds 2 --episodes 4",
     f"tune {REACH} --out tuned.json",
-    "anchor --preset quick --objective wide --out anchored",
+    "anchor --preset quick",
     "train --task reach --algorithm dpo",
     "paper table-1",
     "leaderboard --task token_bandit --fault shuffled --out board",
@@ -60,7 +60,7 @@ COMMANDS = (
     "agents view hopper/900 --steps 20 --out seen.png",
     "agents train --task hopper --target-return 100 --out agents",
     "bench --quick --parts train --task reach",
-    "finetune --objective orpo --out language --rows 16",
+    "finetune --objective orpo --learning-rate 0.001 --out language --rows 16",
 )
 """What is asked of each command, in this order and one folder."""
 

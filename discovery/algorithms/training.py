@@ -77,7 +77,7 @@ def carry_out(
       objective: by which loss.
       seed: of the agent: prompts, samples and minibatches.
       out: a folder that keeps it all; the same request goes on in it.
-      told: of what is recorded as rounds are done.
+      told: of what is recorded, once before the first round and as rounds are done.
 
     Raises:
       RequestError: the folder holds another training.
@@ -114,6 +114,7 @@ def _carried_out(
         carry = _read(out, carry)
     elif out is not None:
         _write(out, carry, done, spent, done)
+    told(done, rounds, rows[-1] if rows else {})
     with asked_to_stop() as stop:
         while done < rounds:
             if stop():
